@@ -1,0 +1,64 @@
+"""How every command talks to a person: one-line errors, progress, tables."""
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import click
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class UserError(Exception):
+    """Something the person at the keyboard can put right: one line that says what, where and what to do."""
+
+
+def progress() -> Progress:
+    """Return a progress display on standard error: bars on a terminal, silence in a pipe."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        disable=not err.is_terminal,
+        transient=True,
+    )
+
+
+def fail(message: object, code: int = 1) -> NoReturn:
+    """Print one line on standard error and leave with `code`."""
+    line = " ".join(str(message).split())
+    sys.stderr.write(f"telecom: {line}\n")
+    raise SystemExit(code)
+
+
+def run_app(app: typer.Typer) -> NoReturn:
+    """Run a Typer application: a user's fault is one line and exit code 1 (2 for a wrong flag), never a traceback."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except click.exceptions.Abort:
+        fail("interrupted", 130)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        where = f" (see `{context.command_path} --help`)" if context else ""
+        fail(f"{error.format_message()}{where}", 2)
+    except UserError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        fail("interrupted", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+def run_command(command: Callable[..., object]) -> NoReturn:
+    """Run one command function as a program of its own, for `python -m ingestion.X`."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command()(command)
+    run_app(app)

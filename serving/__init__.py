@@ -1,0 +1,1 @@
+"""What others read: the PostgreSQL schema, invoice documents and reports."""

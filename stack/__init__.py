@@ -1,0 +1,1 @@
+"""The one-machine stack: Kafka, PostgreSQL and Spark Thrift as local processes."""
