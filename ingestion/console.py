@@ -4,13 +4,23 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-import click
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+
+# Typer brings its own copy of click and exports of its errors only the leaves; this is their common base.
+_CommandLineError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
 class UserError(Exception):
@@ -42,14 +52,16 @@ def run_app(app: typer.Typer) -> NoReturn:
     """Run a Typer application: a user's fault is one line and exit code 1 (2 for a wrong flag), never a traceback."""
     try:
         sys.exit(app(standalone_mode=False) or 0)
-    except click.exceptions.Abort:
+    except typer.Abort:
         fail("interrupted", 130)
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        where = f" (see `{context.command_path} --help`)" if context else ""
-        fail(f"{error.format_message()}{where}", 2)
     except UserError as error:
         fail(error)
+    except _CommandLineError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.exit(f"{error.format_message()}")  # type: ignore[attr-defined]
+        context = getattr(error, "ctx", None)
+        where = f" (see `{context.command_path} --help`)" if context else ""
+        fail(f"{error.format_message()}{where}", 2)  # type: ignore[attr-defined]
     except KeyboardInterrupt:
         fail("interrupted", 130)
     except BrokenPipeError:

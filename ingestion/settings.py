@@ -28,11 +28,15 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     home: Path = Field(PROJECT_ROOT / ".telecom", validation_alias="TELECOM_HOME")
+    cache: Path = Field(Path("~/.cache/telecom-usage-pipeline"), validation_alias="TELECOM_CACHE")
+    java_home: str = Field("", validation_alias="JAVA_HOME")
     services: Annotated[tuple[Service, ...], NoDecode] = Field(SERVICES, validation_alias="TELECOM_SERVICES")
     country_code: str = Field("212", validation_alias="TELECOM_COUNTRY_CODE", pattern=r"^[1-9][0-9]{0,2}$")
 
     kafka_bootstrap_servers: str = Field(
-        "127.0.0.1:19092", validation_alias="KAFKA_BOOTSTRAP_SERVERS", pattern=r"^[^:,\s]+:\d+(,[^:,\s]+:\d+)*$"
+        "127.0.0.1:19092",
+        validation_alias="KAFKA_BOOTSTRAP_SERVERS",
+        pattern=r"^[^:,\s]+:\d+(,[^:,\s]+:\d+)*$",
     )
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", validation_alias="KAFKA_SECURITY_PROTOCOL"
@@ -66,11 +70,15 @@ class Settings(BaseSettings):
     @field_validator("services", mode="before")
     @classmethod
     def _split_services(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
-    @field_validator("home")
+    @field_validator("home", "cache")
     @classmethod
-    def _absolute_home(cls, value: Path) -> Path:
+    def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
 
     @property

@@ -1,0 +1,136 @@
+"""A Kafka broker of one node (KRaft) from its own jars, and the topics of the pipeline on any cluster."""
+
+import subprocess
+import uuid
+from pathlib import Path
+
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from ingestion.console import UserError
+from ingestion.settings import Settings
+from stack import processes
+from stack.jars import class_path
+from stack.java import java
+
+NAME = "kafka"
+PARTITIONS = 4
+LOG_CONFIG = Path(__file__).with_name("kafka-log4j2.properties")
+
+
+def address(settings: Settings) -> tuple[str, int]:
+    """Return host and port of the first bootstrap server."""
+    host, port = settings.kafka_bootstrap_servers.split(",")[0].rsplit(":", 1)
+    return host, int(port)
+
+
+def answers(settings: Settings) -> bool:
+    """Return whether the cluster answers a metadata request."""
+    if not processes.port_open(*address(settings)):
+        return False
+    try:
+        client = KafkaAdminClient(
+            **settings.kafka_client(), request_timeout_ms=5000, client_id="telecom-health"
+        )
+        try:
+            client.list_topics()
+        finally:
+            client.close()
+    except KafkaError:
+        return False
+    return True
+
+
+def start(settings: Settings) -> None:
+    """Start the broker on the first bootstrap address and wait until it answers.
+
+    Raises:
+        UserError: the port is taken, or the broker died or stayed silent.
+    """
+    host, port = address(settings)
+    processes.require_free_port(host, port, "Kafka", "KAFKA_BOOTSTRAP_SERVERS")
+    home = settings.home / "kafka"
+    home.mkdir(parents=True, exist_ok=True)
+    properties = home / "server.properties"
+    properties.write_text(_server_properties(home, host, port))
+    jvm = [
+        java(settings),
+        "-Xmx384m",
+        "-Xms128m",
+        "-XX:+UseSerialGC",
+        f"-Dlog4j2.configurationFile={LOG_CONFIG}",
+    ]
+    jvm += ["-cp", class_path(settings, "kafka")]
+    if not (home / "data" / "meta.properties").exists():
+        cluster = uuid.uuid5(uuid.NAMESPACE_URL, str(home)).hex[:22]
+        formatted = subprocess.run(
+            [*jvm, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if formatted.returncode != 0:
+            last = (formatted.stderr or formatted.stdout).strip().splitlines()[-1:]
+            raise UserError(f"Kafka could not format {home / 'data'}: {' '.join(last)}")
+    process = processes.start(settings, NAME, [*jvm, "kafka.Kafka", properties])
+    processes.wait_until(settings, NAME, lambda: answers(settings), process)
+
+
+def ensure_topics(settings: Settings) -> list[str]:
+    """Create the three topics where they are missing; return the names of those created.
+
+    Raises:
+        UserError: the cluster refuses to create a topic.
+    """
+    client = KafkaAdminClient(**settings.kafka_client(), client_id="telecom-topics")
+    created = []
+    try:
+        for topic in sorted(
+            {settings.cdr_topic, settings.clean_topic, settings.error_topic} - set(client.list_topics())
+        ):
+            try:
+                client.create_topics([NewTopic(topic, num_partitions=PARTITIONS, replication_factor=-1)])
+                created.append(topic)
+            except TopicAlreadyExistsError:
+                continue
+    except KafkaError as error:
+        raise UserError(
+            f"Kafka at {settings.kafka_bootstrap_servers} did not create a topic: {error}"
+        ) from None
+    finally:
+        client.close()
+    return created
+
+
+def _server_properties(home: Path, host: str, port: int) -> str:
+    """Return the configuration of a broker that keeps everything and takes records up to 8 MiB."""
+    controller = _controller_port(port)
+    return "\n".join(
+        [
+            "process.roles=broker,controller",
+            "node.id=1",
+            f"controller.quorum.voters=1@{host}:{controller}",
+            f"listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller}",
+            f"advertised.listeners=BROKER://{host}:{port}",
+            "listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name=BROKER",
+            "controller.listener.names=CONTROLLER",
+            f"log.dirs={home / 'data'}",
+            "auto.create.topics.enable=false",
+            "default.replication.factor=1",
+            "offsets.topic.replication.factor=1",
+            "offsets.topic.num.partitions=4",
+            "transaction.state.log.replication.factor=1",
+            "transaction.state.log.min.isr=1",
+            "group.initial.rebalance.delay.ms=0",
+            "log.retention.ms=-1",
+            "message.max.bytes=8388608",
+            "replica.fetch.max.bytes=8388608",
+            "",
+        ]
+    )
+
+
+def _controller_port(port: int) -> int:
+    """Return the port of the controller's listener, far from where a second broker would be put."""
+    return port + 1000 if port + 1000 <= 65535 else port - 1000

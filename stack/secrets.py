@@ -1,0 +1,22 @@
+"""Passwords, generated at the first start and kept in a file that only its owner can read."""
+
+import json
+import os
+import secrets
+
+from ingestion.settings import Settings
+
+NAMES = ("admin", "owner", "loader", "reader", "pseudonym")
+
+
+def ensure_secrets(settings: Settings) -> None:
+    """Write the secrets file with one random value a name, keeping the values that are there."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.chmod(0o711)
+    known = json.loads(settings.secrets_file.read_text()) if settings.secrets_file.exists() else {}
+    missing = {name: secrets.token_urlsafe(24) for name in NAMES if name not in known}
+    if missing:
+        scratch = settings.secrets_file.with_suffix(".new")
+        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(known | missing, file)
+        scratch.rename(settings.secrets_file)

@@ -1,0 +1,51 @@
+"""Spark as this project uses it: UTC, ANSI, Delta; for our own sessions and for the Thrift server alike."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingestion.settings import Settings
+from stack.jars import class_path
+from stack.java import java
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+LOG_CONFIG = Path(__file__).with_name("spark-log4j2.properties")
+
+
+def spark_properties(settings: Settings) -> dict[str, str]:
+    """Return the Spark properties that every process of the pipeline shares."""
+    jars = class_path(settings, "spark")
+    return {
+        "spark.master": settings.spark_master,
+        "spark.driver.extraClassPath": jars,
+        "spark.executor.extraClassPath": jars,
+        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Dlog4j2.configurationFile={LOG_CONFIG}",
+        "spark.executor.extraJavaOptions": "-Duser.timezone=UTC",
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.warehouse.dir": str(settings.home / "warehouse"),
+        "spark.sql.shuffle.partitions": "8",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+
+
+def spark_session(settings: Settings, app_name: str, memory: str = "1g") -> "SparkSession":
+    """Return a Spark session of this process; `memory` is the driver's heap, such as `1g`.
+
+    Raises:
+        UserError: Java is missing or too old, or the jars cannot be fetched.
+    """
+    from pyspark.sql import SparkSession
+
+    java(settings)
+    builder = SparkSession.builder.appName(app_name).config("spark.driver.memory", memory)
+    for key, value in spark_properties(settings).items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session

@@ -1,0 +1,125 @@
+"""The Spark Thrift server that dbt talks to, with Delta tables and PostgreSQL as the catalog `pg`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pyspark
+from pyhive import hive
+from pyhive.exc import Error as HiveError
+from thrift.Thrift import TException
+
+from ingestion.console import UserError
+from ingestion.landing import create_table_sql
+from ingestion.settings import Settings
+from stack import processes
+from stack.java import java
+from stack.spark import spark_properties
+
+NAME = "thrift"
+SERVER_CLASS = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def execute(settings: Settings, *statements: str) -> list[tuple[Any, ...]]:
+    """Run statements on the Thrift server and return the rows of the last one.
+
+    Raises:
+        UserError: the server cannot be reached or refuses a statement.
+    """
+    try:
+        connection = hive.connect(settings.spark_thrift_host, settings.spark_thrift_port, username="telecom")
+        try:
+            cursor = connection.cursor()
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+    except (HiveError, TException, OSError) as error:
+        address = f"{settings.spark_thrift_host}:{settings.spark_thrift_port}"
+        raise UserError(f"Spark Thrift at {address}: {str(error)[:300]}") from None
+
+
+def answers(settings: Settings) -> bool:
+    """Return whether the server runs a statement."""
+    if not processes.port_open(settings.spark_thrift_host, settings.spark_thrift_port):
+        return False
+    try:
+        return execute(settings, "select 1") == [(1,)]
+    except UserError:
+        return False
+
+
+def start(settings: Settings) -> None:
+    """Start the server and wait until it answers.
+
+    Raises:
+        UserError: the port is taken, the address is not loopback, or the server died or stayed silent.
+    """
+    host, port = settings.spark_thrift_host, settings.spark_thrift_port
+    if host not in LOOPBACK:
+        raise UserError(
+            f"SPARK_THRIFT_HOST={host} is not loopback and the Thrift server asks nobody for a password: use 127.0.0.1, "
+            "or take thrift out of TELECOM_SERVICES when that server is run by somebody else"
+        )
+    processes.require_free_port(host, port, "Spark Thrift", "SPARK_THRIFT_PORT")
+    home = settings.home / "thrift"
+    home.mkdir(parents=True, exist_ok=True)
+    properties = home / "spark-defaults.conf"
+    _write_private(
+        properties, "".join(f"{key} {value}\n" for key, value in _server_properties(settings).items())
+    )
+    spark_home = Path(pyspark.__path__[0])
+    command: list[str | Path] = [spark_home / "bin" / "spark-submit", "--properties-file", properties]
+    command += ["--class", SERVER_CLASS, "spark-internal"]
+    command += [
+        "--hiveconf",
+        f"hive.server2.thrift.port={port}",
+        "--hiveconf",
+        f"hive.server2.thrift.bind.host={host}",
+    ]
+    java_home = Path(java(settings)).resolve().parents[1]
+    environment = {"SPARK_HOME": str(spark_home), "JAVA_HOME": str(java_home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    process = processes.start(settings, NAME, command, environment)
+    processes.wait_until(settings, NAME, lambda: answers(settings), process)
+
+
+def ensure_landing(settings: Settings) -> None:
+    """Register the landing zone as `landing.cdr`, creating an empty table where nothing landed yet."""
+    execute(
+        settings,
+        "create database if not exists landing",
+        create_table_sql("landing.cdr", settings.landing_table),
+    )
+
+
+def _server_properties(settings: Settings) -> dict[str, str]:
+    metastore = settings.home / "metastore"
+    jdbc = f"jdbc:postgresql://{settings.pghost}:{settings.pgport}/{settings.pgdatabase}"
+    options = f"?reWriteBatchedInserts=true&stringtype=unspecified&sslmode={settings.pgsslmode}"
+    if settings.pgsslrootcert:
+        options += f"&sslrootcert={settings.pgsslrootcert}"
+    properties = spark_properties(settings) | {
+        "spark.app.name": "telecom-thrift",
+        "spark.driver.memory": "2g",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={metastore};create=true",
+        "spark.sql.catalog.pg": "org.apache.spark.sql.execution.datasources.v2.jdbc.JDBCTableCatalog",
+        "spark.sql.catalog.pg.url": jdbc + options,
+        "spark.sql.catalog.pg.user": settings.postgres_user("loader"),
+        "spark.sql.catalog.pg.password": settings.postgres_password("loader"),
+        "spark.sql.catalog.pg.driver": "org.postgresql.Driver",
+        "spark.sql.catalog.pg.batchsize": "10000",
+    }
+    derby_log = f"-Dderby.stream.error.file={settings.logs / 'derby.log'}"
+    properties["spark.driver.extraJavaOptions"] += f" {derby_log}"
+    return properties
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, from its first byte on."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
