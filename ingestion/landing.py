@@ -1,0 +1,49 @@
+"""The landing zone: one Delta table of every record received, once, found by (topic, partition, offset)."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+LANDING_SCHEMA = """
+topic string, partition int, offset bigint,
+ingested_at timestamp, landed_at timestamp, batch_id bigint,
+status string, error_reasons array<string>,
+record_id string, record_type string, msisdn string, peer_msisdn string, event_time timestamp,
+duration_sec bigint, data_volume_mb decimal(18,6), session_duration_sec bigint,
+cell_id string, technology string,
+raw binary,
+replay_topic string, replay_partition int, replay_offset bigint
+""".strip()
+"""Columns of the landing table as Spark DDL.
+
+`ingested_at` is Kafka's message time; `landed_at` is one value a batch, greater than every one before it; `raw`
+holds the bytes received wherever status is not `normal`; `replay_*` name the first landing of a replayed error.
+"""
+
+LANDING_COLUMNS = tuple(column.split()[0] for column in LANDING_SCHEMA.replace("(18,6)", "").split(","))
+"""Names of the landing table's columns, in order."""
+
+TABLE_PROPERTIES = {
+    # raw bytes have no minimum worth keeping, and columns behind it are never searched by file
+    "delta.dataSkippingStatsColumns": "partition,offset,landed_at,batch_id,status,event_time",
+    "delta.checkpointInterval": "20",
+    "delta.logRetentionDuration": "interval 7 days",
+    "delta.deletedFileRetentionDuration": "interval 1 days",
+}
+
+
+def landing_table_sql(path: str, name: str | None = None) -> str:
+    """Return the statement that creates the empty landing table at `path`, under `name` in a metastore if given."""
+    properties = ", ".join(f"'{key}' = '{value}'" for key, value in TABLE_PROPERTIES.items())
+    where = (
+        f"{name} ({LANDING_SCHEMA}) using delta location '{path}'"
+        if name
+        else (f"delta.`{path}` ({LANDING_SCHEMA}) using delta")
+    )
+    return f"create table if not exists {where} tblproperties ({properties})"
+
+
+def create_landing_table(spark: "SparkSession", path: str) -> None:
+    """Create the empty landing table at `path`; a table that is there already stays as it is."""
+    spark.sql(landing_table_sql(path))
