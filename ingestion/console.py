@@ -58,10 +58,10 @@ def run_app(app: typer.Typer) -> NoReturn:
         fail(error)
     except _CommandLineError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
-            sys.exit(f"{error.format_message()}")  # type: ignore[attr-defined]
+            sys.exit(f"{error.format_message()}")
         context = getattr(error, "ctx", None)
         where = f" (see `{context.command_path} --help`)" if context else ""
-        fail(f"{error.format_message()}{where}", 2)  # type: ignore[attr-defined]
+        fail(f"{error.format_message()}{where}", 2)
     except KeyboardInterrupt:
         fail("interrupted", 130)
     except BrokenPipeError:

@@ -44,6 +44,12 @@ def landing_table_sql(path: str, name: str | None = None) -> str:
     return f"create table if not exists {where} tblproperties ({properties})"
 
 
+def create_table_sql(path: str) -> str:
+    """Return the statement that creates the empty landing table at `path` where there is none."""
+    properties = ", ".join(f"'{name}' = '{value}'" for name, value in TABLE_PROPERTIES.items())
+    return f"create table if not exists delta.`{path}` ({LANDING_SCHEMA}) using delta tblproperties ({properties})"
+
+
 def create_landing_table(spark: "SparkSession", path: str) -> None:
     """Create the empty landing table at `path`; a table that is there already stays as it is."""
-    spark.sql(landing_table_sql(path))
+    spark.sql(create_table_sql(path))

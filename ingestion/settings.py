@@ -70,11 +70,7 @@ class Settings(BaseSettings):
     @field_validator("services", mode="before")
     @classmethod
     def _split_services(cls, value: object) -> object:
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("home", "cache")
     @classmethod
@@ -115,9 +111,7 @@ class Settings(BaseSettings):
         try:
             return cast(str, json.loads(self.secrets_file.read_text())[name])
         except (OSError, ValueError, KeyError):
-            raise UserError(
-                f"no password for {name} in {self.secrets_file}: run `telecom up` first"
-            ) from None
+            raise UserError(f"no password for {name} in {self.secrets_file}: run `telecom up` first") from None
 
     def postgres_user(self, role: Role = "owner") -> str:
         """Return the login of a role; the owner of a server elsewhere is whoever PGUSER names."""

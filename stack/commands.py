@@ -42,9 +42,7 @@ def status() -> None:
 
 
 def down(
-    purge: Annotated[
-        bool, typer.Option("--purge", help="Also delete the stack's data, logs and passwords.")
-    ] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Also delete the stack's data, logs and passwords.")] = False,
 ) -> None:
     """Stop what `telecom up` started; the data stay unless --purge is given."""
     from stack import machine

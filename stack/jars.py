@@ -69,7 +69,7 @@ def _fetch(folder: Path, java_path: str) -> None:
         ivy_jar = next(Path(pyspark.__path__[0], "jars").glob("ivy-*.jar"))
         target = Path(scratch, "jars")
         result = subprocess.run(
-            [java_path, "-jar", ivy_jar, "-ivy", ivy_file, "-cache", Path(scratch, "cache"), "-warn"]
+            [java_path, "-jar", str(ivy_jar), "-ivy", str(ivy_file), "-cache", f"{scratch}/cache", "-warn"]
             + ["-retrieve", f"{target}/[conf]/[artifact]-[revision].[ext]"],
             capture_output=True,
             text=True,
@@ -84,9 +84,7 @@ def _fetch(folder: Path, java_path: str) -> None:
                     "check that this machine reaches Maven Central, then run the command again"
                 )
             if hashlib.sha256(path.read_bytes()).hexdigest() != jar.sha256:
-                raise UserError(
-                    f"{jar.file_name} is not the file that {LOCK.name} pins: do not use this mirror"
-                )
+                raise UserError(f"{jar.file_name} is not the file that {LOCK.name} pins: do not use this mirror")
         try:
             target.rename(folder)
         except OSError:

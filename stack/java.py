@@ -20,9 +20,7 @@ def java(settings: Settings) -> str:
     path = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
     if path is None:
         where = f"JAVA_HOME={home}" if home else "the PATH"
-        raise UserError(
-            f"no java in {where}: install Java {OLDEST} (Debian: apt-get install openjdk-17-jre-headless)"
-        )
+        raise UserError(f"no java in {where}: install Java {OLDEST} (Debian: apt-get install openjdk-17-jre-headless)")
     printed = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(?:1\.)?(\d+)', printed)
     if version is None or int(version[1]) < OLDEST:

@@ -29,9 +29,7 @@ def answers(settings: Settings) -> bool:
     if not processes.port_open(*address(settings)):
         return False
     try:
-        client = KafkaAdminClient(
-            **settings.kafka_client(), request_timeout_ms=5000, client_id="telecom-health"
-        )
+        client = KafkaAdminClient(**settings.kafka_client(), request_timeout_ms=5000, client_id="telecom-health")
         try:
             client.list_topics()
         finally:
@@ -94,9 +92,7 @@ def ensure_topics(settings: Settings) -> list[str]:
             except TopicAlreadyExistsError:
                 continue
     except KafkaError as error:
-        raise UserError(
-            f"Kafka at {settings.kafka_bootstrap_servers} did not create a topic: {error}"
-        ) from None
+        raise UserError(f"Kafka at {settings.kafka_bootstrap_servers} did not create a topic: {error}") from None
     finally:
         client.close()
     return created

@@ -148,9 +148,7 @@ def require(settings: Settings, names: Iterable[Service]) -> None:
     missing = [SERVERS[name] for name in names if not SERVERS[name].answers(settings)]
     if missing:
         places = " and ".join(f"{server.title} at {server.address(settings)}" for server in missing)
-        raise UserError(
-            f"no answer from {places}: run `telecom up`, or set {'; '.join(s.variables for s in missing)}"
-        )
+        raise UserError(f"no answer from {places}: run `telecom up`, or set {'; '.join(s.variables for s in missing)}")
 
 
 def _ensure(settings: Settings, name: Service) -> str:

@@ -30,7 +30,7 @@ def log_file(settings: Settings, name: str) -> Path:
 def running(settings: Settings, name: str) -> psutil.Process | None:
     """Return the process that `start` started under this name, or None when it is gone.
 
-    The creation time is part of the record, so a process id that the system gave to somebody else is not taken for ours.
+    The creation time is part of the record, so a process id that the system gave to somebody else is not ours.
     """
     try:
         record = json.loads(_record(settings, name).read_text())
@@ -130,14 +130,8 @@ def resident_mib(process: psutil.Process) -> int:
 
 def _last_words(settings: Settings, name: str) -> str:
     """Return the log line that most likely says why a server died."""
-    lines = [
-        line.strip()
-        for line in log_file(settings, name).read_text(errors="replace").splitlines()
-        if line.strip()
-    ]
+    lines = [line.strip() for line in log_file(settings, name).read_text(errors="replace").splitlines() if line.strip()]
     telling = [
-        line
-        for line in lines[-200:]
-        if any(word in line for word in ("No space left", "FATAL", "ERROR", "Exception"))
+        line for line in lines[-200:] if any(word in line for word in ("No space left", "FATAL", "ERROR", "Exception"))
     ]
     return (telling or lines or ["it printed nothing"])[-1][:300]

@@ -60,16 +60,15 @@ def start(settings: Settings) -> None:
     host, port = settings.spark_thrift_host, settings.spark_thrift_port
     if host not in LOOPBACK:
         raise UserError(
-            f"SPARK_THRIFT_HOST={host} is not loopback and the Thrift server asks nobody for a password: use 127.0.0.1, "
+            f"SPARK_THRIFT_HOST={host} is not loopback and the Thrift server asks nobody for a password: "
+            "use 127.0.0.1, "
             "or take thrift out of TELECOM_SERVICES when that server is run by somebody else"
         )
     processes.require_free_port(host, port, "Spark Thrift", "SPARK_THRIFT_PORT")
     home = settings.home / "thrift"
     home.mkdir(parents=True, exist_ok=True)
     properties = home / "spark-defaults.conf"
-    _write_private(
-        properties, "".join(f"{key} {value}\n" for key, value in _server_properties(settings).items())
-    )
+    _write_private(properties, "".join(f"{key} {value}\n" for key, value in _server_properties(settings).items()))
     spark_home = Path(pyspark.__path__[0])
     command: list[str | Path] = [spark_home / "bin" / "spark-submit", "--properties-file", properties]
     command += ["--class", SERVER_CLASS, "spark-internal"]
@@ -87,10 +86,12 @@ def start(settings: Settings) -> None:
 
 def ensure_landing(settings: Settings) -> None:
     """Register the landing zone as `landing.cdr`, creating an empty table where nothing landed yet."""
+    path = settings.landing_table
     execute(
         settings,
+        create_table_sql(path),
         "create database if not exists landing",
-        create_table_sql("landing.cdr", settings.landing_table),
+        f"create table if not exists landing.cdr using delta location '{path}'",
     )
 
 
