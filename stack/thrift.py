@@ -1,6 +1,8 @@
 """The Spark Thrift server that dbt talks to, with Delta tables and PostgreSQL as the catalog `pg`."""
 
+import ipaddress
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,6 @@ from stack.spark import spark_properties
 
 NAME = "thrift"
 SERVER_CLASS = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def execute(settings: Settings, *statements: str) -> list[tuple[Any, ...]]:
@@ -55,15 +56,10 @@ def start(settings: Settings) -> None:
     """Start the server and wait until it answers.
 
     Raises:
-        UserError: the port is taken, the address is not loopback, or the server died or stayed silent.
+        UserError: the port is taken, the address is public, or the server died or stayed silent.
     """
     host, port = settings.spark_thrift_host, settings.spark_thrift_port
-    if host not in LOOPBACK:
-        raise UserError(
-            f"SPARK_THRIFT_HOST={host} is not loopback and the Thrift server asks nobody for a password: "
-            "use 127.0.0.1, "
-            "or take thrift out of TELECOM_SERVICES when that server is run by somebody else"
-        )
+    _require_private(host)
     processes.require_free_port(host, port, "Spark Thrift", "SPARK_THRIFT_PORT")
     home = settings.home / "thrift"
     home.mkdir(parents=True, exist_ok=True)
@@ -93,6 +89,19 @@ def ensure_landing(settings: Settings) -> None:
         "create database if not exists landing",
         f"create table if not exists landing.cdr using delta location '{path}'",
     )
+
+
+def _require_private(host: str) -> None:
+    """Refuse an address that strangers could reach, since the Thrift server asks nobody for a password."""
+    try:
+        addresses = {ipaddress.ip_address(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        raise UserError(f"SPARK_THRIFT_HOST={host} is no address of this machine: {error}") from None
+    if any(address.is_unspecified or not address.is_private for address in addresses):
+        raise UserError(
+            f"SPARK_THRIFT_HOST={host} can be reached from outside and the Thrift server asks nobody for a password: "
+            "use 127.0.0.1 or an address of a private network"
+        )
 
 
 def _server_properties(settings: Settings) -> dict[str, str]:

@@ -1,0 +1,104 @@
+"""Running dbt for the pipeline: the same commands that a person types, with progress and one clear line on failure."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ingestion.console import UserError, progress
+from ingestion.settings import PROJECT_ROOT, Settings
+from stack import thrift
+
+SHOWN_ROWS = 3
+
+
+def run_dbt(settings: Settings, arguments: Sequence[str], title: str) -> int:
+    """Run dbt against the stack and return how many nodes it ran; `arguments` are dbt's own, such as `["seed"]`.
+
+    Artefacts go to `target/` and the full log to `logs/dbt.log` below the stack's home.
+
+    Raises:
+        UserError: dbt could not start, or nodes failed; the line names the first of them, with the rows that a data
+            test found, and the log.
+    """
+    command = [sys.executable, "-m", "dbt.cli.main", "--log-format", "json", "--log-path", str(settings.logs)]
+    (target_path(settings) / "run_results.json").unlink(missing_ok=True)
+    failures: list[str] = []
+    ran = 0
+    with progress() as bars:
+        task = bars.add_task(title, total=None)
+        for event in _events(settings, [*command, *arguments]):
+            data, info = event["data"], event["info"]
+            node = data.get("node_info") or {}
+            if info["name"] == "LogStartLine" and data.get("total"):
+                bars.update(task, total=data["total"], description=f"{title}: {node.get('node_name', '')}")
+            elif node.get("node_finished_at") and info["name"].startswith("Log"):
+                ran += 1
+                bars.advance(task)
+            elif info["level"] == "error" and info["msg"].strip():
+                failures.append(_one_line(info["msg"]))
+            if info["name"] == "DbtExitCode" and data["code"]:
+                raise UserError(_failure(settings, title, failures))
+    return ran
+
+
+def _events(settings: Settings, command: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield dbt's log events as they come, and at the end one with its exit code."""
+    environment = {**settings.child_environment(), "DBT_TARGET_PATH": str(target_path(settings))}
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=PROJECT_ROOT,
+        env=environment,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue  # a warning of some library, not of dbt
+            yield event
+    yield {"data": {"code": child.returncode}, "info": {"name": "DbtExitCode", "level": "info", "msg": ""}}
+
+
+def target_path(settings: Settings) -> Path:
+    """Return the folder of dbt's artefacts for the pipeline's own runs."""
+    return settings.home / "target"
+
+
+def _failure(settings: Settings, title: str, errors: list[str]) -> str:
+    """Return one line on what failed: each failed node with its message, and the rows a data test found."""
+    log = settings.logs / "dbt.log"
+    try:
+        results = json.loads((target_path(settings) / "run_results.json").read_text())["results"]
+    except (OSError, ValueError, KeyError):
+        results = []
+    failed = [result for result in results if result["status"] in ("error", "fail", "runtime error")]
+    if not failed:
+        return f"{title} failed: {'; '.join(errors[:3]) or 'dbt did not start'} (log: {log})"
+    skipped = sum(result["status"] == "skipped" for result in results)
+    parts = [_describe(settings, result) for result in failed[:5]]
+    more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
+    stopped = f", {skipped} that depend on them were not run" if skipped else ""
+    return f"{title}: {len(failed)} of {len(results)} failed{stopped}: {'; '.join(parts)}{more} (log: {log})"
+
+
+def _describe(settings: Settings, result: dict[str, Any]) -> str:
+    kind, name = result["unique_id"].split(".")[0], result["unique_id"].split(".")[2]
+    message = _one_line(result.get("message") or "")
+    if kind != "test" or result["status"] != "fail" or not result.get("compiled_code"):
+        return f"{kind} {name}: {message}"
+    try:
+        rows = thrift.execute(settings, f"select * from ({result['compiled_code']}) limit {SHOWN_ROWS}")
+    except UserError:
+        return f"{kind} {name}: {message}"
+    return f"{kind} {name}: {message}, such as {' and '.join(str(tuple(map(str, row))) for row in rows)}"
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())[:400]
