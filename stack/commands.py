@@ -4,7 +4,7 @@ import shlex
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from ingestion.console import err, out
 from ingestion.settings import settings
@@ -14,7 +14,7 @@ def up() -> None:
     """Start Kafka, PostgreSQL and Spark Thrift on this machine and wait until each answers."""
     from stack import machine
 
-    with err.status("Starting the stack ...") if err.is_terminal else err.status("", spinner="dots"):
+    with err.status("Starting the stack ..."):
         machine.up(settings(), out.print)
     out.print('Ready. `eval "$(telecom env)"` points psql, dbt and BI tools at it.')
 
@@ -24,7 +24,7 @@ def status() -> None:
     from stack import machine
 
     states = machine.status(settings())
-    table = Table("server", "address", "state", "pid", "memory", "log")
+    table = Table("server", "address", "state", "pid", "memory", Column("log", overflow="fold"))
     for state in states:
         table.add_row(
             state.title,

@@ -1,0 +1,140 @@
+"""`telecom run` and `telecom demo`: every step from Kafka to PostgreSQL in the order of the day."""
+
+import fcntl
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated
+
+import psycopg
+import typer
+from rich.table import Table
+
+from ingestion.console import UserError, out
+from ingestion.settings import PROJECT_ROOT, Settings, settings
+from ingestion.transform import run_dbt
+from stack import machine, thrift
+
+DEMO_SEED = 7
+DEMO_CUSTOMERS = 500
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run left behind, counted in the landing zone and in PostgreSQL; money by currency."""
+
+    landed: dict[str, int]
+    rated: dict[str, int]
+    bills: int
+    billed: dict[str, Decimal]
+
+
+def run(
+    month: Annotated[
+        str | None, typer.Option("--month", help="Bill only this month (YYYY-MM); without it every open month.")
+    ] = None,
+) -> None:
+    """Mediate what has arrived, then snapshot, rate, bill, check and export; typed twice, it changes nothing."""
+    if month is not None and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
+        raise UserError(f"--month {month}: a month is written YYYY-MM, such as 2025-06")
+    machine.require(settings(), machine.SERVERS)
+    run_once(settings(), month)
+    show_summary(summarise(settings()))
+
+
+def demo(
+    count: Annotated[int, typer.Option("--count", min=1, help="How many records to generate.")] = 10_000,
+) -> None:
+    """Run the whole pipeline on this machine: stack, generated traffic, mediation, rating, billing, summary."""
+    machine.up(settings(), out.print)
+    folder = settings().home / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "cdr.json"
+    traffic = ["--count", str(count), "--seed", str(DEMO_SEED), "--customers", str(DEMO_CUSTOMERS)]
+    anomalies = ["--anomalies", "missing=1,corrupt=1,duplicate=1,disorder=5"]
+    _step("generate_cdr", *traffic, *anomalies, "--out", str(file))
+    _step("producer", str(file))
+    run_once(settings())
+    show_summary(summarise(settings()))
+    out.print(
+        f"\nWhere to look next: [bold]telecom report --out report[/] draws this run; "
+        f"[bold]telecom invoices --month YYYY-MM --format html --out invoices[/] writes the bills;\n"
+        f'[bold]eval "$(telecom env)" && psql[/] opens usage_records and bills; '
+        f"[bold]dbt docs generate && dbt docs serve[/] shows the lineage;\n"
+        f"the records are in {file}. The stack goes on running: [bold]telecom down[/] stops it."
+    )
+
+
+def run_once(settings: Settings, month: str | None = None) -> None:
+    """Take one pass through mediation and dbt; a second pass at the same time is refused.
+
+    Raises:
+        UserError: another pass is at work, or a step failed; what the steps before it did stays and is not redone.
+    """
+    with _alone(settings):
+        _step("stream_mediation", "--once")
+        variables = ["--vars", f'{{"billing_month": "{month}"}}'] if month else []
+        nodes = run_dbt(settings, ["build", "--exclude-resource-type", "unit_test", *variables], "Rating and billing")
+        out.print(f"Rating and billing: {nodes} dbt nodes built and tested")
+
+
+def summarise(settings: Settings) -> Summary:
+    """Count what the landing zone and PostgreSQL hold.
+
+    Raises:
+        UserError: Spark Thrift or PostgreSQL does not answer.
+    """
+    landed = dict(thrift.execute(settings, "select status, count(*) from landing.cdr group by status"))
+    try:
+        with psycopg.connect(**settings.postgres_connection()) as connection:  # type: ignore[arg-type]
+            rated = connection.execute("select rating_status, count(*) from usage_records group by 1").fetchall()
+            bills = connection.execute("select currency, count(*), sum(total) from bills group by 1").fetchall()
+    except psycopg.Error as error:
+        raise UserError(f"PostgreSQL at {settings.pghost}:{settings.pgport}: {error}") from None
+    return Summary(
+        landed={status: int(landed.get(status, 0)) for status in ("normal", "error", "duplicate")},
+        rated={status: int(dict(rated).get(status, 0)) for status in ("rated", "rejected", "unmatched", "error")},
+        bills=sum(row[1] for row in bills),
+        billed={row[0]: row[2] for row in bills},
+    )
+
+
+def show_summary(summary: Summary) -> None:
+    """Print a summary as a table."""
+    table = Table("step", "what", "records", title="Summary", title_justify="left")
+    table.columns[2].justify = "right"
+    table.add_row("mediation", "received", f"{sum(summary.landed.values()):,}")
+    for status, count in summary.landed.items():
+        table.add_row("", status, f"{count:,}")
+    table.add_section()
+    for number, (status, count) in enumerate(summary.rated.items()):
+        table.add_row("" if number else "rating", status, f"{count:,}")
+    table.add_section()
+    table.add_row("billing", "bills", f"{summary.bills:,}")
+    for currency, total in sorted(summary.billed.items()):
+        table.add_row("", f"billed, {currency}", f"{total:,.2f}")
+    out.print(table)
+
+
+def _step(module: str, *arguments: str) -> None:
+    """Run a module of this package as a process of its own, so that what it held is free for the next step."""
+    result = subprocess.run([sys.executable, "-m", f"ingestion.{module}", *arguments], check=False, cwd=PROJECT_ROOT)
+    if result.returncode != 0:
+        raise UserError(f"the step `python -m ingestion.{module}` failed (exit code {result.returncode}): see above")
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Hold the lock that lets one pass work at a time."""
+    lock = settings.home / "run" / "run.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another `telecom run` is at work (it holds {lock}): wait until it ends") from None
+        yield
