@@ -95,9 +95,10 @@ def summarise(settings: Settings) -> Summary:
             bills = connection.execute("select currency, count(*), sum(total) from bills group by 1").fetchall()
     except psycopg.Error as error:
         raise UserError(f"PostgreSQL at {settings.pghost}:{settings.pgport}: {error}") from None
+    counts = {str(status): int(count) for status, count in rated}
     return Summary(
         landed={status: int(landed.get(status, 0)) for status in ("normal", "error", "duplicate")},
-        rated={status: int(dict(rated).get(status, 0)) for status in ("rated", "rejected", "unmatched", "error")},
+        rated={status: int(counts.get(status, 0)) for status in ("rated", "rejected", "unmatched", "error")},
         bills=sum(row[1] for row in bills),
         billed={row[0]: row[2] for row in bills},
     )
