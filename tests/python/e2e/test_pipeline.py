@@ -1,0 +1,136 @@
+"""The path as a newcomer walks it: a file of CDRs from elsewhere through `telecom produce` and `telecom run`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from ingestion.settings import Settings
+from stack import thrift
+
+pytestmark = pytest.mark.stack
+
+HANDMADE = Path(__file__).with_name("handmade_cdr.jsonl")
+BIN = Path(sys.executable).parent
+
+CUSTOMERS = [
+    # customer_id, msisdn, subscription_type, segment, rate_plan_id, customer_status
+    ("E2E-1", "212661000001", "postpaid", "consumer", "POSTPAID_START", "active"),
+    ("E2E-2", "212661000002", "prepaid", "consumer", "PREPAID_SALAM", "suspended"),
+    ("E2E-3", "212661000003", "prepaid", "student", "PREPAID_SALAM", "active"),
+]
+
+# what each line of the file is: status and reasons in the landing zone, then rating status and reason
+EXPECTED = [
+    ("normal", [], "rated", None),
+    ("duplicate", [], None, None),
+    ("normal", [], "rated", None),
+    ("normal", [], "rated", None),
+    ("normal", [], "rated", None),
+    ("normal", [], "rejected", "CUSTOMER_SUSPENDED"),
+    ("normal", [], "unmatched", "NO_CUSTOMER"),
+    ("error", ["MISSING_CALLER_ID"], None, None),
+    ("error", ["MALFORMED_JSON"], None, None),
+    ("error", ["UNKNOWN_RECORD_TYPE"], None, None),
+    ("error", ["INVALID_TIMESTAMP"], None, None),
+    ("error", ["INVALID_DURATION_SEC", "MISSING_CALLEE_ID"], None, None),
+    ("normal", [], "rated", None),
+    ("normal", [], "rated", None),
+    ("normal", [], "error", "NO_ZONE"),
+    ("duplicate", [], None, None),
+    ("normal", [], "rated", None),
+]
+
+
+def telecom(*arguments: str) -> str:
+    result = subprocess.run([BIN / "telecom", *arguments], capture_output=True, text=True, check=False, timeout=900)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    return result.stdout
+
+
+def ask(stack: Settings, query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(**stack.postgres_connection()) as connection:  # type: ignore[arg-type]
+        return connection.execute(query).fetchall()  # type: ignore[arg-type]
+
+
+def everything_served(stack: Settings) -> list[list[tuple[Any, ...]]]:
+    return [
+        ask(stack, "select * from usage_records order by record_id"),
+        ask(stack, "select * from bills order by bill_id"),
+        ask(stack, "select * from bill_lines order by bill_id, line_no"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def ran(stack: Settings) -> Settings:
+    with psycopg.connect(**stack.postgres_connection()) as connection:  # type: ignore[arg-type]
+        for customer_id, msisdn, subscription, segment, plan, status in CUSTOMERS:
+            connection.execute(
+                "insert into customers (customer_id, msisdn, customer_name, subscription_type, segment, rate_plan_id,"
+                " customer_status, region, activation_date, updated_at)"
+                " values (%s, %s, 'E2E', %s, %s, %s, %s, 'Rabat', '2025-01-01', '2025-01-01T00:00:00Z')",
+                (customer_id, msisdn, subscription, segment, plan, status),
+            )
+    telecom("produce", str(HANDMADE))
+    telecom("run")
+    return stack
+
+
+def test_every_line_has_its_status_and_reasons(ran: Settings):
+    landed = thrift.execute(
+        ran, "select cast(raw as string), status, array_sort(error_reasons) from landing.cdr order by partition, offset"
+    )
+    found = sorted((row[1], str(row[2])) for row in landed)
+    wanted = sorted(
+        (status, '["' + '","'.join(reasons) + '"]' if reasons else "[]") for status, reasons, *_ in EXPECTED
+    )
+    assert [status for status, _ in found] == [status for status, _ in wanted]
+    for _status, reasons in wanted:
+        for reason in reasons.strip('[]"').split('","'):
+            assert any(reason in text for _, text in found)
+
+
+def test_every_normal_record_has_one_rating_status(ran: Settings):
+    found = ask(ran, "select rating_status, status_reason from usage_records")
+    wanted = [(rating, reason) for _, _, rating, reason in EXPECTED if rating]
+    assert sorted(map(str, found)) == sorted(map(str, wanted))
+
+
+def test_the_summary_agrees_with_the_file(ran: Settings):
+    printed = " ".join(telecom("run").split())
+    for words in ("received │ 17", "normal │ 10", "error │ 5", "duplicate │ 2", "rated │ 7", "unmatched │ 1"):
+        assert words in printed.replace("│ │", "│"), printed
+
+
+def test_a_bill_adds_up_and_names_its_fee(ran: Settings):
+    bills = ask(
+        ran, "select bill_id, total, currency from bills where customer_id = 'E2E-1' and period like '2025-06%'"
+    )
+    assert len(bills) == 1
+    lines = ask(ran, f"select kind, total from bill_lines where bill_id = '{bills[0][0]}'")
+    assert sum(total for _, total in lines) == bills[0][1] > 49
+    assert {"usage", "fee"} <= {kind for kind, _ in lines}
+    assert ask(ran, "select count(*) from bills where customer_id in ('E2E-2', 'E2E-3')") == [(0,)]
+
+
+def test_a_second_run_changes_no_count_and_no_amount(ran: Settings):
+    before = everything_served(ran)
+    telecom("run")
+    assert everything_served(ran) == before
+
+
+def test_the_commands_work_as_typed(ran: Settings, tmp_path: Path):
+    """dbt's own commands at the root, with the stack up and nothing exported but where the stack is."""
+    before = everything_served(ran)
+    environment = {**os.environ, "DBT_TARGET_PATH": str(tmp_path)}
+    for typed in (["seed"], ["snapshot"], ["run", "--select", "rating+"], ["docs", "generate"]):
+        result = subprocess.run(
+            [BIN / "dbt", *typed], capture_output=True, text=True, check=False, timeout=900, env=environment
+        )
+        assert result.returncode == 0, result.stdout[-4000:]
+    assert everything_served(ran) == before
+    assert (tmp_path / "catalog.json").exists()
