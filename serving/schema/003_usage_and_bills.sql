@@ -42,15 +42,17 @@ create table bills (
     period text not null check (period ~ '^[0-9]{4}-(0[1-9]|1[0-2])$'),
     state text not null check (state in ('draft', 'final')),
     currency text not null check (currency ~ '^[A-Z]{3}$'),
-    subtotal numeric(18, 6) not null,
-    discount_total numeric(18, 6) not null,
-    tax_total numeric(18, 6) not null,
-    total numeric(18, 6) not null,
+    subtotal numeric(18, 3) not null,
+    discount_total numeric(18, 3) not null,
+    tax_total numeric(18, 3) not null,
+    total numeric(18, 3) not null,
     invoice jsonb not null,
+    -- empty while the bill is a draft
     issued_at timestamptz,
     -- what the export compares, so that an unchanged bill is not sent again
     digest text not null,
-    unique (customer_id, period),
+    -- usage charged in another currency than the plan's is a bill of its own
+    unique (customer_id, period, currency),
     check (total = subtotal - discount_total + tax_total)
 );
 
@@ -64,11 +66,11 @@ create table bill_lines (
     service text,
     zone text,
     quantity numeric(18, 6),
-    amount numeric(18, 6) not null,
-    discount numeric(18, 6) not null,
-    tax_percent numeric(18, 6) not null,
-    tax numeric(18, 6) not null,
-    total numeric(18, 6) not null,
+    amount numeric(18, 3) not null,
+    discount numeric(18, 3) not null,
+    tax_percent numeric(9, 6) not null,
+    tax numeric(18, 3) not null,
+    total numeric(18, 3) not null,
     usage_month text check (usage_month ~ '^[0-9]{4}-(0[1-9]|1[0-2])$'),
     primary key (bill_id, line_no),
     check (total = amount - discount + tax)

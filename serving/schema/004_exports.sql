@@ -40,10 +40,10 @@ create unlogged table staged.bills (
     period text,
     state text,
     currency text,
-    subtotal numeric(18, 6),
-    discount_total numeric(18, 6),
-    tax_total numeric(18, 6),
-    total numeric(18, 6),
+    subtotal numeric(18, 3),
+    discount_total numeric(18, 3),
+    tax_total numeric(18, 3),
+    total numeric(18, 3),
     invoice jsonb,
     issued_at timestamptz,
     digest text
@@ -59,11 +59,11 @@ create unlogged table staged.bill_lines (
     service text,
     zone text,
     quantity numeric(18, 6),
-    amount numeric(18, 6),
-    discount numeric(18, 6),
-    tax_percent numeric(18, 6),
-    tax numeric(18, 6),
-    total numeric(18, 6),
+    amount numeric(18, 3),
+    discount numeric(18, 3),
+    tax_percent numeric(9, 6),
+    tax numeric(18, 3),
+    total numeric(18, 3),
     usage_month text
 );
 

@@ -19,7 +19,7 @@ select
     (event_time at time zone 'UTC')::date as event_date,
     rating_status,
     count(*) as records,
-    sum(cost) as cost
+    sum(cost)::numeric(38, 6) as cost
 from usage_records
 group by 1, 2;
 
@@ -28,8 +28,8 @@ select
     bills.period,
     bills.state,
     count(*) as bills,
-    sum(bills.total) as total,
-    sum(lines.total) as line_total,
+    sum(bills.total)::numeric(38, 3) as total,
+    sum(lines.total)::numeric(38, 3) as line_total,
     sum(lines.line_count)::bigint as bill_lines
 from bills
 left join (
