@@ -81,17 +81,9 @@ def ran(stack: Settings) -> Settings:
 
 
 def test_every_line_has_its_status_and_reasons(ran: Settings):
-    landed = thrift.execute(
-        ran, "select cast(raw as string), status, array_sort(error_reasons) from landing.cdr order by partition, offset"
-    )
-    found = sorted((row[1], str(row[2])) for row in landed)
-    wanted = sorted(
-        (status, '["' + '","'.join(reasons) + '"]' if reasons else "[]") for status, reasons, *_ in EXPECTED
-    )
-    assert [status for status, _ in found] == [status for status, _ in wanted]
-    for _status, reasons in wanted:
-        for reason in reasons.strip('[]"').split('","'):
-            assert any(reason in text for _, text in found)
+    query = "select status, concat_ws(',', array_sort(error_reasons)) from landing.cdr"
+    wanted = [(status, ",".join(sorted(reasons))) for status, reasons, *_ in EXPECTED]
+    assert sorted(thrift.execute(ran, query)) == sorted(wanted)
 
 
 def test_every_normal_record_has_one_rating_status(ran: Settings):
