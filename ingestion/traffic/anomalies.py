@@ -79,7 +79,11 @@ def _corrupt(kind: int) -> tuple[tuple[Injury, ...], ...]:
         wrong("timestamp", b"2025-06-13T05:14:34"),
         wrong("timestamp", b"2099-01-01T00:00:00Z", reason=FUTURE_TIMESTAMP),
     ]
-    texts = [wrong("subscriber", b"unknown"), wrong("subscriber", b"1234567"), wrong("record_type", b"fax", reason=UNKNOWN_RECORD_TYPE)]
+    texts = [
+        wrong("subscriber", b"unknown"),
+        wrong("subscriber", b"1234567"),
+        wrong("record_type", b"fax", reason=UNKNOWN_RECORD_TYPE),
+    ]
     truncated = (Injury("", "line cut short", MALFORMED_JSON, "truncate"),)
     families = [tuple(marker), tuple(timestamps), tuple(texts), truncated]
     if "peer" in named:
@@ -88,7 +92,11 @@ def _corrupt(kind: int) -> tuple[tuple[Injury, ...], ...]:
         name = named["quantity"]
         negative = Injury("quantity", f"{name} negative", reason_of("INVALID", "quantity", kind), "negate")
         families.append((negative,))
-        families[2] += (wrong("quantity", b"twelve"), wrong("quantity", b"NaN"), wrong("quantity", b"true", quoted=False))
+        families[2] += (
+            wrong("quantity", b"twelve"),
+            wrong("quantity", b"NaN"),
+            wrong("quantity", b"true", quoted=False),
+        )
         if RECORD_TYPES[kind] == "voice":
             families[2] += (wrong("quantity", b"12.5", quoted=False), wrong("quantity", b"86401", quoted=False))
     return tuple(families)

@@ -108,8 +108,9 @@ class Behaviour:
     def times(self, first: int, size: int, random: np.random.Generator) -> Ints:
         """Return the ascending event times of `size` lines from number `first` (from 0) on."""
         share = (first + size * np.sort(random.random(size))) / max(1, self._spec.count)
-        moments = np.interp(share, self._curve, self._hour_starts).astype(np.int64)
-        return np.minimum(moments, int(self._hour_starts[-1]) - 1)
+        moments: Ints = np.interp(share, self._curve, self._hour_starts).astype(np.int64)
+        np.minimum(moments, int(self._hour_starts[-1]) - 1, out=moments)
+        return moments
 
     def disorder(self, second: Ints, rows: Ints, random: np.random.Generator) -> Ints:
         """Return how many seconds back to move each of `rows`: at least past the line before, at most a week.
@@ -122,7 +123,7 @@ class Behaviour:
         wanted = np.exp(random.random(len(rows)) * np.log(LATEST_DISORDER)).astype(np.int64)
         return np.where(past_line_before <= most, np.clip(wanted, past_line_before, np.maximum(most, 1)), 0)
 
-    def records(  # noqa: PLR0913 - the columns that the caller has decided on
+    def records(
         self, line: Ints, kind: NDArray[np.int8], second: Ints, moved: Ints, random: np.random.Generator
     ) -> Records:
         """Draw who did what where.
@@ -151,9 +152,7 @@ class Behaviour:
             second=second,
             moved=moved,
             subject=subject,
-            partner=choose_partners(
-                self._partners, subject, kind, random.random((3, size)), self._population
-            ),
+            partner=choose_partners(self._partners, subject, kind, random.random((3, size)), self._population),
             duration=np.minimum(duration, CALL_MOST).astype(np.int64),
             kilobytes=np.clip(volume * 1000.0, 1, VOLUME_MOST).astype(np.int64),
             session=np.clip(session, 1, SESSION_MOST).astype(np.int64),
@@ -173,9 +172,7 @@ class Behaviour:
         early = np.flatnonzero(self._population.activation[subject] * 86_400 > second)
         subject[early] = self._veterans[random.integers(0, len(self._veterans), len(early))]
         strangers = np.flatnonzero(random.random(len(kind)) < STRANGER_SHARE)
-        subject[strangers] = self._population.customers + random.integers(
-            0, self._population.strangers, len(strangers)
-        )
+        subject[strangers] = self._population.customers + random.integers(0, self._population.strangers, len(strangers))
         return subject
 
     def _places(self, subject: Ints, second: Ints, random: np.random.Generator) -> Ints:

@@ -4,7 +4,7 @@ The ground truth for tests, and readable line by line however long the file is::
 
     {"file":"cdr.json","lines":200000,...,
     "injected":[
-    {"line":17,"anomaly":"corrupt","detail":"duration_sec negative","status":"error","reasons":["INVALID_DURATION_SEC"]},
+    {"line":17,"anomaly":"missing","detail":"user_id left out","status":"error","reasons":["MISSING_USER_ID"]},
     {"line":45,"anomaly":"duplicate","copy_of":12,"status":"duplicate","reasons":[]}
     ],
     "totals":{...}}
@@ -19,7 +19,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ingestion.console import UserError
 from ingestion.traffic.spec import ANOMALIES, RECORD_TYPES, TrafficSpec
 from ingestion.traffic.stream import Chunk
 
@@ -67,7 +66,9 @@ class ManifestWriter:
             self._file.write(("\n" if self._first else ",\n") + text)
             self._first = False
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self._file.write(f'\n],\n"totals":{json.dumps(self.totals(), separators=(",", ":"))}}}\n')
         self._file.close()

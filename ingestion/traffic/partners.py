@@ -1,6 +1,7 @@
 """Whom subscribers call and write to: a small circle of their own, and now and then anybody else."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ def build_partners(catalogue: TrafficCatalogue, population: Population, country_
     sms_codes = [code.digits for code in catalogue.short_codes if SHORT_CODE_ZONES[code.zone] == "sms"]
     groups = [national, international, voice_codes, sms_codes]
     ends = people + np.cumsum([0, *(len(group) for group in groups)])
-    places = [np.arange(begin, end) for begin, end in zip(ends[:-1], ends[1:], strict=True)]
+    places = [np.arange(begin, end) for begin, end in pairwise(ends)]
     # a catalogue without a group of destinations: its calls stay on this network
     places = [place if len(place) else np.arange(people) for place in places]
     written = [_as_dialled(number, country_code, random.random()) for number in (*national, *international)]
@@ -150,7 +151,7 @@ def choose_partners(
     """
     # the square root turned round: the first few of a circle get most of the calls
     rank = (draws[0] ** 2.2 * CIRCLE).astype(np.int64)
-    chosen = partners.circle[subject, rank].astype(np.int64)
+    chosen: Ints = partners.circle[subject, rank].astype(np.int64)
     far = np.flatnonzero(draws[1] > 0.82)
     kind = np.searchsorted(np.cumsum(GROUP_SHARES)[:-1], draws[2, far], side="right")
     draw = draws[0, far]

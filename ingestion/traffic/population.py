@@ -212,7 +212,10 @@ def _plans(plans: tuple[str, ...], segment: Ints, prepaid: NDArray[np.bool_], se
 
 
 def plans_for(plans: tuple[str, ...], segment: str, *, prepaid: bool) -> list[int]:
-    """Return the indexes of the plans that fit: `PREPAID` in the id for prepaid, else the segment's name, else neither."""
+    """Return the indexes of the plans that fit.
+
+    A plan says by its id whom it is for: `PREPAID` in it for prepaid, else the segment's name, else none of these.
+    """
     if prepaid:
         fitting = [index for index, plan in enumerate(plans) if "PREPAID" in plan]
     else:
@@ -242,4 +245,5 @@ def _numbers(ranges: tuple[str, ...], customers: int, strangers: int, seed: int,
     steps = np.concatenate([np.arange(customers, dtype=np.int64), np.arange(-1, -1 - strangers, -1, dtype=np.int64)])
     place = (steps * step + int(random.integers(space))) % space
     bases = np.array([int(own) * 10 ** (digits - len(own)) for own in apart], dtype=np.int64)
-    return bases[place // 10**free] + place % 10**free
+    numbers: Ints = bases[place // 10**free] + place % 10**free
+    return numbers

@@ -40,7 +40,12 @@ SLOTS = ("record_type", "timestamp", "subscriber", "peer", "quantity", "session"
 
 def _names(slot: str) -> tuple[str, ...]:
     """Return a slot's field name in each of RECORD_TYPES, empty where the type has no such field."""
-    kinds = {"subscriber": ("subscriber",), "peer": ("peer",), "quantity": ("duration", "volume"), "session": ("duration",)}
+    kinds = {
+        "subscriber": ("subscriber",),
+        "peer": ("peer",),
+        "quantity": ("duration", "volume"),
+        "session": ("duration",),
+    }
     if slot not in kinds:
         return (slot,) * len(RECORD_TYPES)
     names = []
@@ -114,7 +119,7 @@ class Renderer:
     @property
     def width(self) -> int:
         """Number of columns of a line."""
-        return self.columns["line"].stop
+        return int(self.columns["line"].stop)
 
     def value(self, slot: str) -> slice:
         """Return the columns of a slot's value."""

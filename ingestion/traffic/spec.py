@@ -60,7 +60,7 @@ def traffic_spec(  # noqa: PLR0913 - one argument a flag
     voice, data, sms = _shares("--mix", mix, RECORD_TYPES)
     if voice + data + sms != 1:
         total = sum(_percentages("--mix", mix, RECORD_TYPES).values())
-        raise UserError(f"--mix {mix}: the percentages add up to {total.normalize():f}, they must add up to 100")
+        raise UserError(f"--mix {mix}: the percentages add up to {total}, they must add up to 100")
     missing, corrupt, duplicate, disorder = _shares("--anomalies", anomalies, ANOMALIES)
     if missing + corrupt + duplicate + disorder > 1:
         raise UserError(f"--anomalies {anomalies}: the percentages add up to more than 100, of every line one at most")

@@ -1,0 +1,255 @@
+"""Kafka producers behind one small interface: kafka-python, and librdkafka where its extra is installed.
+
+Both are idempotent and wait for all replicas, so that a retry neither loses nor repeats nor reorders a message, and
+both place a key in the same partition (murmur2, as Java's client does).
+"""
+
+import logging
+from collections import deque
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from functools import partial
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from ingestion.console import UserError
+from ingestion.settings import Settings
+
+LINGER_MS = 50
+BATCH_BYTES = 1 << 20
+DELIVERY_TIMEOUT_MS = 30_000
+REQUEST_TIMEOUT_MS = 10_000
+FIND_TIMEOUT_MS = 5_000
+"""How long to look for a broker before saying that it is gone; for deliveries, retries included; for one request."""
+LOOK_EVERY = 1_000
+"""Messages between two looks at what was acknowledged."""
+
+
+class Client(StrEnum):
+    """The Kafka client to send with."""
+
+    KAFKA_PYTHON = "kafka-python"
+    LIBRDKAFKA = "librdkafka"
+
+
+class DeliveryError(Exception):
+    """A message that Kafka didn't take, within the time that retries have."""
+
+
+class Sender(AbstractContextManager["Sender"], Protocol):
+    """Sends numbered messages in order.
+
+    Attributes:
+        acknowledged: number of the last message acknowledged together with all before it.
+    """
+
+    acknowledged: int
+
+    def send(self, number: int, key: bytes | None, value: bytes) -> None:
+        """Hand over a message; raise DeliveryError as soon as an earlier one has failed."""
+
+    def finish(self) -> None:
+        """Wait until everything handed over is acknowledged; raise DeliveryError where it isn't."""
+
+
+def open_sender(config: Settings, client: Client) -> Sender:
+    """Connect to Kafka.
+
+    Raises:
+        UserError: no broker answers, it refuses the login, the topic isn't there, or the client isn't installed.
+    """
+    logging.getLogger("kafka").addHandler(logging.NullHandler())  # the faults that matter are raised, in one line
+    require_topic(config)
+    return LibrdkafkaSender(config) if client == Client.LIBRDKAFKA else KafkaPythonSender(config)
+
+
+def require_topic(config: Settings) -> None:
+    """Check that the usage record topic is there, without creating it.
+
+    Raises:
+        UserError: it is not, or no broker answers or lets us in.
+    """
+    from kafka.admin import KafkaAdminClient
+    from kafka.errors import KafkaError, KafkaTimeoutError
+
+    try:
+        admin = KafkaAdminClient(
+            **config.kafka_client(), bootstrap_timeout_ms=FIND_TIMEOUT_MS, request_timeout_ms=REQUEST_TIMEOUT_MS
+        )
+        try:
+            found = admin.describe_topics([config.cdr_topic])[0]["error_code"] == 0
+        finally:
+            admin.close()
+    except KafkaTimeoutError:
+        raise UserError(
+            f"no Kafka broker answers at {config.kafka_bootstrap_servers}: "
+            "run `telecom up` or set KAFKA_BOOTSTRAP_SERVERS"
+        ) from None
+    except KafkaError as error:
+        raise UserError(f"Kafka at {config.kafka_bootstrap_servers} refuses: {error}") from None
+    if not found:
+        raise UserError(
+            f"topic {config.cdr_topic} is not on {config.kafka_bootstrap_servers}: "
+            "run `telecom up`, create it, or set TELECOM_CDR_TOPIC"
+        )
+
+
+class KafkaPythonSender:
+    """kafka-python, which this project always has."""
+
+    def __init__(self, config: Settings) -> None:
+        from kafka import KafkaProducer
+
+        self.acknowledged = 0
+        self._topic = config.cdr_topic
+        self._pending: deque[tuple[int, Any]] = deque()
+        self._producer = KafkaProducer(
+            **config.kafka_client(),
+            acks="all",
+            enable_idempotence=True,
+            compression_type="lz4",
+            linger_ms=LINGER_MS,
+            batch_size=BATCH_BYTES,
+            delivery_timeout_ms=DELIVERY_TIMEOUT_MS,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            max_block_ms=DELIVERY_TIMEOUT_MS,
+            allow_auto_create_topics=False,
+            metrics_enabled=False,
+        )
+
+    def send(self, number: int, key: bytes | None, value: bytes) -> None:
+        """Hand over a message."""
+        from kafka.errors import KafkaError
+
+        try:
+            self._pending.append((number, self._producer.send(self._topic, value, key)))
+        except KafkaError as error:
+            self._look()
+            raise DeliveryError(_reason(error)) from None
+        if len(self._pending) % LOOK_EVERY == 0:
+            self._look()
+
+    def _look(self) -> None:
+        while self._pending and self._pending[0][1].is_done:
+            number, future = self._pending.popleft()
+            if future.exception is not None:
+                raise DeliveryError(_reason(future.exception))
+            self.acknowledged = number
+
+    def finish(self) -> None:
+        """Wait for everything handed over."""
+        from kafka.errors import KafkaError
+
+        try:
+            self._producer.flush(timeout=DELIVERY_TIMEOUT_MS / 1000)
+        except KafkaError as error:
+            self._look()
+            raise DeliveryError(_reason(error)) from None
+        self._look()
+        if self._pending:
+            raise DeliveryError("the broker stopped answering")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._producer.close(timeout=0 if kind else None)
+
+
+class LibrdkafkaSender:
+    """librdkafka by confluent-kafka, the extra `librdkafka`."""
+
+    def __init__(self, config: Settings) -> None:
+        try:
+            from confluent_kafka import KafkaException, Producer
+        except ImportError:
+            raise UserError(
+                "--client librdkafka: not installed; pip install 'telecom-usage-pipeline[librdkafka]'"
+            ) from None
+        self.acknowledged = 0
+        self._topic = config.cdr_topic
+        self._ahead: set[int] = set()
+        self._failure: str | None = None
+        options = librdkafka_options(config) | {
+            "enable.idempotence": True,
+            "acks": "all",
+            "compression.type": "lz4",
+            "linger.ms": LINGER_MS,
+            "batch.size": BATCH_BYTES,
+            "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
+            "request.timeout.ms": REQUEST_TIMEOUT_MS,
+            "partitioner": "murmur2_random",
+            "message.max.bytes": 1 << 21,
+            "log_level": 0,
+        }
+        try:
+            self._producer = Producer(options)
+        except KafkaException as error:
+            raise UserError(f"librdkafka: {error.args[0].str()}") from None
+
+    def send(self, number: int, key: bytes | None, value: bytes) -> None:
+        """Hand over a message."""
+        while True:
+            try:
+                self._producer.produce(self._topic, value, key, on_delivery=partial(self._delivered, number))
+                break
+            except BufferError:
+                self._producer.poll(0.1)
+        self._producer.poll(0)
+        if self._failure:
+            raise DeliveryError(self._failure)
+
+    def _delivered(self, number: int, error: Any, _message: object) -> None:
+        if error is not None:
+            self._failure = self._failure or error.str()
+        elif number == self.acknowledged + 1:
+            self.acknowledged = number
+            while self.acknowledged + 1 in self._ahead:
+                self.acknowledged += 1
+                self._ahead.remove(self.acknowledged)
+        else:
+            self._ahead.add(number)
+
+    def finish(self) -> None:
+        """Wait for everything handed over."""
+        left = self._producer.flush(DELIVERY_TIMEOUT_MS / 1000)
+        if self._failure or left:
+            raise DeliveryError(self._failure or "the broker stopped answering")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind:
+            self._producer.purge()
+
+
+def librdkafka_options(config: Settings) -> dict[str, Any]:
+    """Return the connection part of a librdkafka configuration, as `Settings.kafka_client` is kafka-python's."""
+    options: dict[str, Any] = {
+        "bootstrap.servers": config.kafka_bootstrap_servers,
+        "security.protocol": config.kafka_security_protocol,
+    }
+    if config.kafka_security_protocol.startswith("SASL"):
+        options |= {
+            "sasl.mechanism": config.kafka_sasl_mechanism,
+            "sasl.username": config.kafka_sasl_username,
+            "sasl.password": config.kafka_sasl_password.get_secret_value(),
+        }
+    if config.kafka_ssl_cafile:
+        options["ssl.ca.location"] = config.kafka_ssl_cafile
+    return options
+
+
+def _reason(error: BaseException) -> str:
+    from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
+
+    if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+        return "the message is larger than the broker takes"
+    if isinstance(error, KafkaTimeoutError):
+        return "the broker stopped answering"
+    return f"Kafka refuses the message: {error}"
