@@ -112,16 +112,23 @@ class Behaviour:
         np.minimum(moments, int(self._hour_starts[-1]) - 1, out=moments)
         return moments
 
-    def disorder(self, second: Ints, rows: Ints, random: np.random.Generator) -> Ints:
-        """Return how many seconds back to move each of `rows`: at least past the line before, at most a week.
+    def disorder(self, second: Ints, rows: Ints, ordinary: Ints, random: np.random.Generator) -> Ints:
+        """Return how many seconds back to move each of `rows`, at most a week.
 
-        A record that can't be moved, since nothing in the period is earlier, gets 0.
+        Args:
+            second: ascending event times of a chunk.
+            rows: which of its lines shall be out of order.
+            ordinary: of each line, the time of the last line before it that is as it should be; moving a line to
+                before that is what puts it out of order.
+            random: the chunk's random numbers.
+
+        Returns:
+            Seconds, a row each; 0 where there is nothing in the period that a line could be moved to before.
         """
-        past_line_before = second[rows] - second[np.maximum(rows, 1) - 1] + 1
-        room = second[rows] - self._begin
-        most = np.minimum(room, LATEST_DISORDER)
+        least = second[rows] - ordinary[rows] + 1
+        most = np.minimum(second[rows] - self._begin, LATEST_DISORDER)
         wanted = np.exp(random.random(len(rows)) * np.log(LATEST_DISORDER)).astype(np.int64)
-        return np.where(past_line_before <= most, np.clip(wanted, past_line_before, np.maximum(most, 1)), 0)
+        return np.where(least <= most, np.clip(wanted, least, np.maximum(least, most)), 0)
 
     def records(
         self, line: Ints, kind: NDArray[np.int8], second: Ints, moved: Ints, random: np.random.Generator

@@ -171,7 +171,7 @@ def build_cells(catalogue: TrafficCatalogue, seed: int) -> Cells:
     draw = stream(seed, Draw.CELLS).random(len(names) + len(away))
     # index 0 to 3 is 2G to 5G; a city of size 30 has about four times the 5G cells of one of size 2
     newness = np.concatenate([np.repeat(np.log2(sizes) / 16, counts), np.full(len(away), 0.15)])
-    technology = np.searchsorted([0.06, 0.30, 0.92], np.minimum(draw + newness, 0.999)).astype(np.int8)
+    technology = np.searchsorted([0.12, 0.35, 0.92], np.minimum(draw + newness, 0.999)).astype(np.int8)
     return Cells(
         names=names + away,
         technology=technology,

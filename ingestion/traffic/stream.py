@@ -64,6 +64,7 @@ class Traffic:
     def chunks(self) -> Iterator[Chunk]:
         """Yield the run's lines. Each call begins anew and yields the same."""
         saboteur = Saboteur(self._renderer)
+        latest = np.int64(0)  # time of the last line that is as it should be
         mix, anomalies = Quota(self.spec.mix[:-1]), Quota(self.spec.anomalies)
         for number, first in enumerate(range(0, self.spec.count, CHUNK)):
             size = min(CHUNK, self.spec.count - first)
@@ -75,7 +76,9 @@ class Traffic:
             second = self._behaviour.times(first, size, random)
             moved = np.zeros(size, dtype=np.int64)
             disorder = np.flatnonzero(anomaly == DISORDER)
-            moved[disorder] = self._behaviour.disorder(second, disorder, random)
+            ordinary = np.maximum.accumulate(np.append(latest, np.where(anomaly == NONE, second, 0)))
+            moved[disorder] = self._behaviour.disorder(second, disorder, ordinary[:-1], random)
+            latest = ordinary[-1]
             anomaly[disorder[moved[disorder] == 0]] = NONE
             line = np.arange(first + 1, first + size + 1)
             records = self._behaviour.records(line, kind, second - moved, moved, random)
