@@ -1,0 +1,58 @@
+{% macro endless() -%}
+    {#- Millionths of a unit that no record reaches: its quantity has 18 digits. -#}
+    9000000000000000000L
+{%- endmacro %}
+
+
+{% macro from_millionths(units) -%}
+    try_cast(cast({{ units }} as decimal(19, 0)) * 0.000001 as decimal(18, 6))
+{%- endmacro %}
+
+
+{% macro stretches_of_slice(rate, slice_ends_at) -%}
+    {#- A rate's stretches, cut where the slice of the calendar ends; no rate is one stretch in which nothing has a price. -#}
+    transform(
+        coalesce(
+            {{ rate }}.stretches,
+            array(
+                named_struct(
+                    'until', {{ endless() }},
+                    'increment', 0L,
+                    'product_rate_id', cast(null as string),
+                    'unit_price', cast(null as decimal(18, 6)),
+                    'unit_size', cast(null as decimal(18, 6)),
+                    'fault', 'NO_RATE'
+                )
+            )
+        ),
+        stretch -> named_struct(
+            'until', least(stretch.until, unix_micros({{ slice_ends_at }}) - unix_micros(event_time)),
+            'increment', stretch.increment,
+            'product_rate_id', stretch.product_rate_id,
+            'unit_price', stretch.unit_price,
+            'unit_size', stretch.unit_size,
+            'fault', stretch.fault
+        )
+    )
+{%- endmacro %}
+
+
+{% macro pulses_begun() -%}
+    {#- Pulses that begin before the stretch or the usage is over; the last one may outlast both. -#}
+    ((least(stretch.until, quantity_millionths) - meter.elapsed + stretch.increment - 1) div stretch.increment)
+{%- endmacro %}
+
+
+{% macro exact_charge(unit_price, millionths, unit_size) -%}
+    {#- Price by units has 12 decimals; the cast to 26 digits is what lets the quotient keep 18 decimals. What does not
+        fit is null, and the record an error, rather than the end of the run. -#}
+    try_cast(
+        try_cast({{ unit_price }} * cast(cast({{ millionths }} as decimal(19, 0)) * 0.000001 as decimal(19, 6)) as decimal(26, 12))
+        / {{ unit_size }} as decimal(36, 18)
+    )
+{%- endmacro %}
+
+
+{% macro sum_of_amounts(charges) -%}
+    aggregate({{ charges }}, cast(0 as decimal(36, 18)), (total, charge) -> try_cast(total + charge.amount as decimal(36, 18)))
+{%- endmacro %}

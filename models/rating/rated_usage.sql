@@ -1,0 +1,486 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='merge',
+        unique_key='record_id',
+        on_schema_change='fail',
+    )
+}}
+
+with
+
+landed_usage as (
+
+    select * from {{ ref('stg_landing__cdr') }}
+
+),
+
+-- What was landed since the last run, and what had no price by then.
+usage as (
+
+    select
+        *,
+        {{ local_time('event_time') }} as local_time
+    from landed_usage
+    {%- if is_incremental() %}
+    where
+        landed_at > (select coalesce(max(landed_at), timestamp '0001-01-01') from {{ this }})
+        or record_id in (select record_id from {{ this }} where rating_status <> 'rated')
+    {%- endif %}
+
+),
+
+---------- who used it
+
+customers as (
+
+    select * from {{ ref('stg_crm__customers') }}
+
+),
+
+-- A number has one holder at a time: whoever took it last. The CRM may free it only later in the old holder's row.
+number_holders as (
+
+    select
+        *,
+        lead(valid_from) over (partition by msisdn order by valid_from, customer_id) as passed_on_at
+    from customers
+
+),
+
+status_rules as (
+
+    select customer_status, every(ratable) as ratable, min(reason) as reason
+    from {{ ref('stg_catalogue__customer_status_rules') }}
+    group by customer_status
+
+),
+
+held_usage as (
+
+    select
+        usage.*,
+        cast(usage.local_time as date) as local_date,
+        holders.customer_id,
+        holders.subscription_type,
+        holders.segment,
+        holders.region,
+        holders.rate_plan_id,
+        case
+            when holders.customer_id is null then 'NO_CUSTOMER'
+            when cast(usage.local_time as date) >= holders.termination_date then 'CUSTOMER_TERMINATED'
+            when not status_rules.ratable
+                then coalesce(status_rules.reason, concat('CUSTOMER_', upper(holders.customer_status)))
+        end as refusal
+    from usage
+    left join number_holders as holders
+        on usage.msisdn = holders.msisdn
+        and usage.event_time >= holders.valid_from
+        and (holders.valid_to is null or usage.event_time < holders.valid_to)
+        and (holders.passed_on_at is null or usage.event_time < holders.passed_on_at)
+    left join status_rules on holders.customer_status = status_rules.customer_status
+
+),
+
+---------- where to, or where
+
+prefix_zones as (
+
+    select if(prefix = '*', '', prefix) as prefix, min(zone) as zone
+    from {{ ref('stg_catalogue__destination_prefixes') }}
+    group by prefix
+
+),
+
+cell_zones as (
+
+    select if(cell_prefix = '*', '', cell_prefix) as cell_prefix, min(zone) as zone
+    from {{ ref('stg_catalogue__cell_zones') }}
+    group by cell_prefix
+
+),
+
+cells as (
+
+    select distinct cell_id from usage where record_type = 'data' and cell_id is not null
+
+),
+
+zones_of_cells as (
+
+    select cells.cell_id, max_by(cell_zones.zone, length(cell_zones.cell_prefix)) as zone
+    from cells
+    inner join cell_zones on startswith(cells.cell_id, cell_zones.cell_prefix)
+    group by cells.cell_id
+
+),
+
+-- One join a prefix length, longest first: numbers have at most 15 digits.
+zoned_usage as (
+
+    select
+        held_usage.*,
+        case
+            when record_type = 'data' then coalesce(zones_of_cells.zone, 'home')
+            else coalesce(
+                {%- for length in range(15, -1, -1) %}
+                prefixes_of_{{ length }}.zone{{ ',' if not loop.last }}
+                {%- endfor %}
+            )
+        end as zone
+    from held_usage
+    left join zones_of_cells
+        on held_usage.record_type = 'data'
+        and held_usage.cell_id = zones_of_cells.cell_id
+    {%- for length in range(15, -1, -1) %}
+    left join prefix_zones as prefixes_of_{{ length }}
+        on length(prefixes_of_{{ length }}.prefix) = {{ length }}
+        and prefixes_of_{{ length }}.prefix = substr(held_usage.peer_msisdn, 1, {{ length }})
+    {%- endfor %}
+
+),
+
+---------- at which rate
+
+calendar as (
+
+    select * from {{ ref('rating_calendar') }}
+
+),
+
+cards as (
+
+    select * from {{ ref('rate_cards') }}
+
+),
+
+zones_with_cards as (
+
+    select distinct rate_plan_id, service_type, zone from cards
+
+),
+
+carded_usage as (
+
+    select
+        usage.*,
+        calendar.ends_at as slice_ends_at,
+        calendar.following_slices,
+        cards.currency,
+        cards.rates,
+        cards.rates[calendar.band_set] as rate,
+        case
+            when usage.refusal is not null then usage.refusal
+            when cards.rate_plan_id is null then 'SERVICE_NOT_IN_PLAN'
+        end as reason_to_reject,
+        if(usage.zone is null, 'NO_ZONE', 'NO_RATE') as fault_without_rate
+    from zoned_usage as usage
+    inner join calendar
+        on usage.local_date = calendar.local_date
+        and usage.event_time >= calendar.starts_at
+        and usage.event_time < calendar.ends_at
+    left join zones_with_cards
+        on usage.rate_plan_id = zones_with_cards.rate_plan_id
+        and usage.record_type = zones_with_cards.service_type
+        and usage.zone = zones_with_cards.zone
+    left join cards
+        on usage.rate_plan_id = cards.rate_plan_id
+        and usage.record_type = cards.service_type
+        and coalesce(zones_with_cards.zone, '*') = cards.zone
+        and usage.local_date >= cards.valid_from
+        and (cards.valid_to is null or usage.local_date < cards.valid_to)
+
+),
+
+---------- in which pulses
+
+-- Units are counted in whole millionths; a millionth of a second of a call is a microsecond of the clock. Only a call
+-- that outlasts its slice of the calendar needs the rates of the slices after it.
+stretched_usage as (
+
+    select
+        *,
+        {{ millionths('quantity') }} as quantity_millionths,
+        case
+            when reason_to_reject is null and rate is not null and rate.fault is null
+                then concat(
+                    array(rate.initial_stretch),
+                    if(
+                        record_type = 'voice'
+                        and {{ millionths('quantity') }} > unix_micros(slice_ends_at) - unix_micros(event_time),
+                        concat(
+                            {{ stretches_of_slice('rate', 'slice_ends_at') }},
+                            flatten(
+                                transform(
+                                    filter(
+                                        following_slices,
+                                        slice -> slice.starts_at >= slice_ends_at
+                                        and unix_micros(slice.starts_at) - unix_micros(event_time)
+                                        < {{ millionths('quantity') }}
+                                    ),
+                                    slice -> {{ stretches_of_slice('rates[slice.band_set]', 'slice.ends_at') }}
+                                )
+                            )
+                        ),
+                        rate.stretches
+                    )
+                )
+        end as stretches
+    from carded_usage
+
+),
+
+-- Pulse after pulse in order: a stretch takes up where the one before it ended, and may find nothing left of itself.
+metered_usage as (
+
+    select
+        *,
+        aggregate(
+            stretches,
+            named_struct(
+                'elapsed', 0L,
+                'fault', cast(null as string),
+                'parts', cast(array() as array<struct<product_rate_id: string, pulses: bigint, units: bigint, amount: decimal(36, 18)>>)
+            ),
+            (meter, stretch) -> case
+                when meter.fault is not null or meter.elapsed >= least(stretch.until, quantity_millionths) then meter
+                when stretch.fault is not null
+                    then named_struct('elapsed', meter.elapsed, 'fault', stretch.fault, 'parts', meter.parts)
+                else named_struct(
+                    'elapsed', meter.elapsed + stretch.increment * {{ pulses_begun() }},
+                    'fault', cast(null as string),
+                    'parts', concat(
+                        meter.parts,
+                        transform(
+                            array({{ pulses_begun() }}),
+                            pulses -> named_struct(
+                                'product_rate_id', stretch.product_rate_id,
+                                'pulses', pulses,
+                                'units', pulses * stretch.increment,
+                                'amount', {{ exact_charge('stretch.unit_price', 'pulses * stretch.increment', 'stretch.unit_size') }}
+                            )
+                        )
+                    )
+                )
+            end
+        ) as meter
+    from stretched_usage
+
+),
+
+-- A call may come back to a rate that it had left: one charge a row of product_rates.
+charged_usage as (
+
+    select
+        *,
+        meter.elapsed as billed_millionths,
+        case
+            when size(meter.parts) = 1 then meter.parts
+            else transform(
+                array_distinct(transform(meter.parts, part -> part.product_rate_id)),
+                charged_id -> aggregate(
+                    filter(meter.parts, part -> part.product_rate_id = charged_id),
+                    named_struct(
+                        'product_rate_id', charged_id, 'pulses', 0L, 'units', 0L, 'amount', cast(0 as decimal(36, 18))
+                    ),
+                    (charge, part) -> named_struct(
+                        'product_rate_id', charged_id,
+                        'pulses', charge.pulses + part.pulses,
+                        'units', charge.units + part.units,
+                        'amount', try_cast(charge.amount + part.amount as decimal(36, 18))
+                    )
+                )
+            )
+        end as exact_charges
+    from metered_usage
+
+),
+
+---------- at what price
+
+-- Thirds have no last decimal: 18 of them are kept in every amount, and two less in their sum, so that what is whole
+-- in exact fractions is whole here before it is rounded up or down.
+summed_usage as (
+
+    select
+        *,
+        if(quantity = 0, cast(0 as decimal(18, 6)), rate.connect_fee) as full_connect_fee,
+        round({{ sum_of_amounts('exact_charges') }}, 16) as pulses_amount
+    from charged_usage
+
+),
+
+capped_usage as (
+
+    select
+        *,
+        case
+            when pulses_amount is not null
+                then try_cast(least(full_connect_fee + pulses_amount, rate.max_charge) as decimal(28, 16))
+        end as capped_amount
+    from summed_usage
+
+),
+
+listed_usage as (
+
+    select
+        *,
+        {{ round_money('capped_amount', 'rate.rounding_mode', 'rate.units_per_one') }} as list_price,
+        get(filter(rate.promotions, promotion -> promotion.segment in (segment, '*')), 0) as promotion
+    from capped_usage
+
+),
+
+-- What a clerk adds up: amounts of 12 decimals, half up. Where many thirds would make their sum, capped and rounded,
+-- another price than the exact one, the last amount takes the difference.
+itemised_usage as (
+
+    select
+        *,
+        transform(
+            exact_charges,
+            charge -> named_struct(
+                'product_rate_id', charge.product_rate_id,
+                'pulses', charge.pulses,
+                'units', {{ from_millionths('charge.units') }},
+                'amount', cast(round(charge.amount, 12) as decimal(38, 12))
+            )
+        ) as rounded_charges
+    from listed_usage
+
+),
+
+checked_usage as (
+
+    select
+        *,
+        {{ round_money(
+            'try_cast(least(full_connect_fee + ' ~ sum_of_amounts('rounded_charges') ~ ', rate.max_charge) as decimal(28, 16))',
+            'rate.rounding_mode',
+            'rate.units_per_one'
+        ) }} as price_of_charges,
+        if(rate.rounding_mode = 'up', ceil(pulses_amount, 12), floor(pulses_amount, 12))
+        - {{ sum_of_amounts('rounded_charges') }} as difference
+    from itemised_usage
+
+),
+
+explained_usage as (
+
+    select
+        *,
+        case
+            when price_of_charges = list_price then rounded_charges
+            else transform(
+                rounded_charges,
+                (charge, i) -> named_struct(
+                    'product_rate_id', charge.product_rate_id,
+                    'pulses', charge.pulses,
+                    'units', charge.units,
+                    'amount', cast(if(i = size(rounded_charges) - 1, charge.amount + difference, charge.amount) as decimal(38, 12))
+                )
+            )
+        end as charges
+    from checked_usage
+
+),
+
+---------- with which result
+
+judged_usage as (
+
+    select
+        *,
+        {{ from_millionths('billed_millionths') }} as billed_units,
+        {{ round_money(
+            'cast(cast(list_price * coalesce(promotion.discount_percent, 0) as decimal(28, 12)) * 0.01 as decimal(28, 14))',
+            "'half_up'",
+            'rate.units_per_one'
+        ) }} as promotion_amount,
+        case
+            when reason_to_reject is not null then null
+            when rate is null or coalesce(rate.fault, meter.fault) = 'NO_RATE' then fault_without_rate
+            when coalesce(rate.fault, meter.fault) is not null then coalesce(rate.fault, meter.fault)
+            when list_price is null or {{ from_millionths('billed_millionths') }} is null then 'CHARGE_TOO_LARGE'
+        end as fault
+    from explained_usage
+
+),
+
+rated as (
+
+    select
+        *,
+        case
+            when reason_to_reject = 'NO_CUSTOMER' then 'unmatched'
+            when reason_to_reject is not null then 'rejected'
+            when fault is not null then 'error'
+            else 'rated'
+        end as rating_status
+    from judged_usage
+
+),
+
+final as (
+
+    select
+        record_id,
+
+        ---------- who and what
+        customer_id,
+        msisdn,
+        peer_msisdn,
+        record_type,
+        event_time,
+        subscription_type,
+        segment,
+        region,
+
+        ---------- how it is priced
+        rate_plan_id,
+        rate.product_id as product_id,
+        zone,
+        rate.time_band as time_band,
+        quantity,
+
+        ---------- the price
+        if(rating_status = 'rated', billed_units, null) as billed_units,
+        if(rating_status = 'rated', least(full_connect_fee, list_price), null) as connect_fee,
+        if(rating_status = 'rated', cast(list_price - least(full_connect_fee, list_price) as decimal(18, 6)), null) as usage_charge,
+        if(rating_status = 'rated', promotion.promotion_id, null) as promotion_id,
+        if(rating_status = 'rated', promotion_amount, null) as promotion_amount,
+        if(rating_status = 'rated', cast(list_price - promotion_amount as decimal(18, 6)), null) as cost,
+        if(rating_status = 'rated', currency, null) as currency,
+        if(rating_status = 'rated', charges, null) as charges,
+
+        ---------- the outcome
+        rating_status,
+        coalesce(reason_to_reject, fault) as status_reason,
+        current_timestamp() as rated_at,
+        landed_at
+
+    from rated
+
+)
+
+select * from final
+{%- if is_incremental() %}
+-- A record that fares as it did before keeps its row, and the time at which it was found so.
+where not exists (
+    select 1
+    from {{ this }} as before
+    where
+        before.record_id = final.record_id
+        and before.rating_status = final.rating_status
+        and before.status_reason <=> final.status_reason
+        and before.customer_id <=> final.customer_id
+        and before.subscription_type <=> final.subscription_type
+        and before.segment <=> final.segment
+        and before.region <=> final.region
+        and before.rate_plan_id <=> final.rate_plan_id
+        and before.product_id <=> final.product_id
+        and before.zone <=> final.zone
+        and before.time_band <=> final.time_band
+)
+{%- endif %}
