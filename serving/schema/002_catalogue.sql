@@ -1,15 +1,10 @@
 -- The catalogue of contract.md §3. A release replaces all of it in one transaction, so keys between its tables are
 -- judged at commit. `*` matches anything and refers to nothing.
 
-create domain price as numeric(18, 6) check (value >= 0);
-create domain percentage as numeric(18, 6) check (value between 0 and 100);
-create domain service_type as text check (value in ('voice', 'sms', 'data'));
-create domain local_minute as text check (value ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$');
-
 create table products (
     product_id text primary key check (product_id not in ('', '*')),
     product_name text not null,
-    service_type service_type not null,
+    service_type text not null check (service_type in ('voice', 'sms', 'data')),
     unit text not null check (unit in ('second', 'message', 'megabyte')),
     check ((service_type, unit) in (('voice', 'second'), ('sms', 'message'), ('data', 'megabyte')))
 );
@@ -23,8 +18,8 @@ create table rate_plans (
     rate_plan_id text not null references rate_plan_keys deferrable initially deferred,
     rate_plan_name text not null,
     currency text not null check (currency ~ '^[A-Z]{3}$'),
-    monthly_fee price not null,
-    minimum_spend price not null,
+    monthly_fee numeric(18, 6) not null check (monthly_fee >= 0),
+    minimum_spend numeric(18, 6) not null check (minimum_spend >= 0),
     valid_from date not null,
     valid_to date check (valid_to > valid_from),
     primary key (rate_plan_id, valid_from)
@@ -56,13 +51,13 @@ create table product_rates (
     product_id text not null references products deferrable initially deferred,
     zone text not null,
     time_band text not null,
-    from_unit price not null,
-    unit_price price not null,
-    unit_size price not null check (unit_size > 0),
-    initial_increment price not null check (initial_increment > 0),
-    increment price not null check (increment > 0),
-    connect_fee price not null,
-    max_charge price,
+    from_unit numeric(18, 6) not null check (from_unit >= 0),
+    unit_price numeric(18, 6) not null check (unit_price >= 0),
+    unit_size numeric(18, 6) not null check (unit_size > 0),
+    initial_increment numeric(18, 6) not null check (initial_increment > 0),
+    increment numeric(18, 6) not null check (increment > 0),
+    connect_fee numeric(18, 6) not null check (connect_fee >= 0),
+    max_charge numeric(18, 6) check (max_charge >= 0),
     rounding_mode text not null check (rounding_mode in ('up', 'half_up', 'down')),
     rounding_scale int not null check (rounding_scale between 0 and 6),
     valid_from date not null,
@@ -71,7 +66,7 @@ create table product_rates (
 );
 
 create table destination_prefixes (
-    prefix text primary key check (prefix ~ '^[0-9]{1,15}$'),
+    prefix text primary key check (prefix ~ '^([0-9]{1,15}|[*])$'),
     zone text not null check (zone not in ('', '*')),
     description text
 );
@@ -84,8 +79,8 @@ create table cell_zones (
 create table time_bands (
     time_band text not null check (time_band not in ('', '*')),
     day_type text not null check (day_type in ('weekday', 'saturday', 'sunday', 'holiday')),
-    starts_at local_minute not null,
-    ends_at local_minute not null check (ends_at > starts_at),
+    starts_at text not null check (starts_at ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$'),
+    ends_at text not null check (ends_at ~ '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$' and ends_at > starts_at),
     primary key (time_band, day_type, starts_at)
 );
 
@@ -102,7 +97,7 @@ create table promotions (
     zone text not null,
     time_band text not null,
     segment text not null check (segment in ('consumer', 'student', 'business', 'vip', '*')),
-    discount_percent percentage not null,
+    discount_percent numeric(18, 6) not null check (discount_percent between 0 and 100),
     priority int not null,
     valid_from date not null,
     valid_to date check (valid_to > valid_from),
@@ -122,8 +117,8 @@ create table allowances (
     rate_plan_id text not null,
     service_type text not null check (service_type in ('voice', 'sms', 'data', '*')),
     zone text not null,
-    included_units price not null,
-    rollover_units_max price not null,
+    included_units numeric(18, 6) not null check (included_units >= 0),
+    rollover_units_max numeric(18, 6) not null check (rollover_units_max >= 0),
     priority int not null,
     valid_from date not null,
     valid_to date check (valid_to > valid_from),
@@ -138,8 +133,8 @@ create table discounts (
     rate_plan_id text not null,
     segment text not null check (segment in ('consumer', 'student', 'business', 'vip', '*')),
     kind text not null check (kind in ('percent', 'fixed')),
-    value price not null check (kind <> 'percent' or value <= 100),
-    minimum_subtotal price not null,
+    value numeric(18, 6) not null check (value >= 0 and (kind <> 'percent' or value <= 100)),
+    minimum_subtotal numeric(18, 6) not null check (minimum_subtotal >= 0),
     priority int not null,
     valid_from date not null,
     valid_to date check (valid_to > valid_from),
@@ -153,7 +148,7 @@ create table tax_rates (
     tax_name text not null,
     applies_to text not null check (applies_to in ('voice', 'sms', 'data', 'fee', '*')),
     region text not null,
-    percent percentage not null,
+    percent numeric(18, 6) not null check (percent between 0 and 100),
     valid_from date not null,
     valid_to date check (valid_to > valid_from),
     primary key (tax_id, valid_from)
