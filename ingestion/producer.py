@@ -51,12 +51,24 @@ def subscriber_key(line: bytes, country_code: bytes) -> bytes | None:
 
 
 class LineReader:
-    """The lines of several files, numbered from 1 throughout."""
+    """The lines of several files, numbered from 1 throughout.
+
+    Attributes:
+        lines: how many there are, once all are read.
+    """
 
     def __init__(self, paths: Iterable[str]) -> None:
-        """Take the files' names; `-` is standard input, and a name that ends in .gz is unpacked."""
+        """Take the files' names; `-` is standard input, and a name that ends in .gz is unpacked.
+
+        Raises:
+            UserError: one of them isn't there.
+        """
         self._paths = list(paths)
+        for path in self._paths:
+            if path != "-" and not Path(path).exists():
+                raise UserError(f"{path}: no such file")
         self._begins: list[tuple[int, str]] = []
+        self.lines = 0
 
     def blocks(self, first: int = 1) -> Iterator[list[bytes]]:
         """Yield the lines from number `first` on, without their line ends, in lists.
@@ -64,7 +76,7 @@ class LineReader:
         A line that is longer than LARGEST_LINE comes cut, but still too long to be sent.
 
         Raises:
-            UserError: a file can't be read, or there are not as many lines.
+            UserError: a file can't be read.
         """
         number, block = 0, []
         for path in self._paths:
@@ -78,8 +90,7 @@ class LineReader:
                         block = []
         if block:
             yield block
-        if number < first - 1:
-            raise UserError(f"--from-line {first}: there are only {number} lines in {', '.join(self._paths)}")
+        self.lines = number
 
     def where(self, number: int) -> str:
         """Return file and line of a line already read."""
@@ -127,20 +138,15 @@ def send_lines(
         Number of the last line.
 
     Raises:
-        IncompleteError: a line was too large, a delivery failed, or the run was interrupted. What had been handed
-            over before is waited for; nothing after the line in question was sent, or nothing that counts.
+        IncompleteError: a line was too large or couldn't be read, a delivery failed, or the run was interrupted.
+            What had been handed over before is waited for.
     """
     number, code = first - 1, country_code.encode()
     sender.acknowledged = number
     try:
         for block in blocks:
             for line in block:
-                if len(line) > LARGEST_LINE:
-                    sender.finish()
-                    raise IncompleteError(
-                        f"line {number + 1} is longer than the {LARGEST_LINE:,} bytes that a message may have",
-                        number,
-                    )
+                _require_sendable(line)
                 sender.send(number + 1, subscriber_key(line, code), line)
                 number += 1
             acknowledged(sender.acknowledged)
@@ -148,17 +154,26 @@ def send_lines(
         acknowledged(number)
     except DeliveryError as error:
         raise IncompleteError(str(error), sender.acknowledged) from None
+    except IncompleteError:
+        raise
+    except UserError as error:
+        raise _cut_short(sender, str(error), 1) from None
     except KeyboardInterrupt:
-        raise _interrupted(sender) from None
+        raise _cut_short(sender, "interrupted", 130) from None
     return number
 
 
-def _interrupted(sender: Sender) -> IncompleteError:
+def _require_sendable(line: bytes) -> None:
+    if len(line) > LARGEST_LINE:
+        raise UserError(f"longer than the {LARGEST_LINE:,} bytes that a message may have")
+
+
+def _cut_short(sender: Sender, reason: str, exit_code: int) -> IncompleteError:
     try:
         sender.finish()
     except DeliveryError as error:
-        return IncompleteError(f"interrupted, and {error}", sender.acknowledged, 130)
-    return IncompleteError("interrupted", sender.acknowledged, 130)
+        reason = f"{reason}, and {error}"
+    return IncompleteError(reason, sender.acknowledged, exit_code)
 
 
 def produce_files(  # noqa: PLR0913 - one argument a flag
@@ -179,7 +194,7 @@ def produce_files(  # noqa: PLR0913 - one argument a flag
     reader = LineReader(paths)
     with open_sender(config, client) as sender:
         try:
-            return send_lines(
+            last = send_lines(
                 sender,
                 paced(reader.blocks(first), rate),
                 config.country_code,
@@ -187,9 +202,13 @@ def produce_files(  # noqa: PLR0913 - one argument a flag
                 acknowledged=acknowledged,
             )
         except IncompleteError as error:
-            reason = f"{reader.where(error.acknowledged + 1)}: {error}; lines up to {error.acknowledged} are "
-            reason += f"acknowledged, go on with --from-line {error.acknowledged + 1}"
+            done, next_line = error.acknowledged, error.acknowledged + 1
+            reason = f"{reader.where(next_line)}: {error}; "
+            reason += f"lines up to {done} are acknowledged, go on with --from-line {next_line}"
             raise IncompleteError(reason, error.acknowledged, error.exit_code) from None
+    if reader.lines < first - 1:
+        raise UserError(f"--from-line {first}: there are only {reader.lines} lines in {', '.join(paths)}")
+    return last
 
 
 def as_interrupt(_signal: int, _frame: object) -> NoReturn:

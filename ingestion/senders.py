@@ -23,6 +23,8 @@ FIND_TIMEOUT_MS = 5_000
 """How long to look for a broker before saying that it is gone; for deliveries, retries included; for one request."""
 LOOK_EVERY = 1_000
 """Messages between two looks at what was acknowledged."""
+GONE = "the broker stopped answering"
+TOO_LARGE = "the message is larger than the broker takes"
 
 
 class Client(StrEnum):
@@ -147,7 +149,7 @@ class KafkaPythonSender:
             raise DeliveryError(_reason(error)) from None
         self._look()
         if self._pending:
-            raise DeliveryError("the broker stopped answering")
+            raise DeliveryError(GONE)
 
     def __enter__(self) -> Self:
         return self
@@ -155,7 +157,12 @@ class KafkaPythonSender:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._producer.close(timeout=0 if kind else None)
+        if kind is None:
+            self._producer.close()
+        else:
+            # close() and the destructor would first wait for messages that nobody takes any more, and raise once more
+            self._producer._sender.force_close()
+            self._producer._closed = True
 
 
 class LibrdkafkaSender:
@@ -163,7 +170,7 @@ class LibrdkafkaSender:
 
     def __init__(self, config: Settings) -> None:
         try:
-            from confluent_kafka import KafkaException, Producer
+            from confluent_kafka import KafkaError, KafkaException, Producer
         except ImportError:
             raise UserError(
                 "--client librdkafka: not installed; pip install 'telecom-usage-pipeline[librdkafka]'"
@@ -172,6 +179,7 @@ class LibrdkafkaSender:
         self._topic = config.cdr_topic
         self._ahead: set[int] = set()
         self._failure: str | None = None
+        self._reasons = {KafkaError._MSG_TIMED_OUT: GONE, KafkaError.MSG_SIZE_TOO_LARGE: TOO_LARGE}
         options = librdkafka_options(config) | {
             "enable.idempotence": True,
             "acks": "all",
@@ -203,7 +211,9 @@ class LibrdkafkaSender:
 
     def _delivered(self, number: int, error: Any, _message: object) -> None:
         if error is not None:
-            self._failure = self._failure or error.str()
+            self._failure = self._failure or self._reasons.get(
+                error.code(), f"Kafka refuses the message: {error.str()}"
+            )
         elif number == self.acknowledged + 1:
             self.acknowledged = number
             while self.acknowledged + 1 in self._ahead:
@@ -216,7 +226,7 @@ class LibrdkafkaSender:
         """Wait for everything handed over."""
         left = self._producer.flush(DELIVERY_TIMEOUT_MS / 1000)
         if self._failure or left:
-            raise DeliveryError(self._failure or "the broker stopped answering")
+            raise DeliveryError(self._failure or GONE)
 
     def __enter__(self) -> Self:
         return self
@@ -249,7 +259,7 @@ def _reason(error: BaseException) -> str:
     from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
 
     if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
-        return "the message is larger than the broker takes"
+        return TOO_LARGE
     if isinstance(error, KafkaTimeoutError):
-        return "the broker stopped answering"
+        return GONE
     return f"Kafka refuses the message: {error}"
