@@ -1,0 +1,235 @@
+"""What the report shows, asked of the landing zone and dbt's tables on Spark, and of PostgreSQL as its reader.
+
+Subscribers are seen through the reader's views alone, in which every number is a keyed pseudonym.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TypeVar
+
+import psycopg
+import yaml
+from psycopg.rows import class_row
+
+from ingestion.console import UserError
+from ingestion.settings import PROJECT_ROOT, Settings
+from stack import thrift
+
+TOP_CUSTOMERS = 10
+Row = TypeVar("Row")
+
+# One pass over the usage: every figure of the page but the customers is a sum of these rows.
+USAGE = """
+select
+    extract(hour from event_time at time zone %(timezone)s)::int as hour,
+    record_type as service,
+    zone,
+    rate_plan_id as plan,
+    rating_status as status,
+    status_reason as reason,
+    currency,
+    count(*) as records,
+    coalesce(sum(cost), 0) as cost,
+    min(event_time) as first_event,
+    max(event_time) as last_event,
+    max(rated_at) as rated_at
+from reporting.usage_records
+group by 1, 2, 3, 4, 5, 6, 7
+"""
+
+# The pseudonyms are computed for the few customers that are shown.
+CUSTOMERS = """
+with spent as (
+    select customer_id, currency, count(*) as records, sum(cost) as cost
+    from reporting.usage_records
+    where rating_status = 'rated'
+    group by customer_id, currency
+),
+ranked as (
+    select *, row_number() over (partition by currency order by cost desc, customer_id) as place
+    from spent
+)
+select
+    ranked.currency, customers.subscriber, customers.segment, customers.rate_plan_id as plan, ranked.records,
+    ranked.cost
+from ranked
+join reporting.customers on ranked.customer_id = customers.customer_id
+where ranked.place <= %(top)s
+order by ranked.currency, ranked.place
+"""
+
+BILLS = """
+select
+    period, state, currency, count(*) as bills, sum(subtotal) as subtotal, sum(discount_total) as discount,
+    sum(tax_total) as tax, sum(total) as total
+from reporting.bills
+group by period, state, currency
+order by period, currency, state
+"""
+
+PLAN_NAMES = "select rate_plan_id, rate_plan_name from reporting.rate_plans order by rate_plan_id, valid_from"
+
+LANDED = """
+select
+    status, count(*), min(ingested_at), max(ingested_at), max(landed_at)
+from landing.cdr
+group by status
+"""
+
+ERROR_REASONS = """
+select reason, count(*)
+from landing.cdr
+lateral view explode(error_reasons) as reason
+where status = 'error'
+group by reason
+"""
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What the landing zone holds of one mediation status; times are UTC."""
+
+    status: str
+    records: int
+    first_received: datetime
+    last_received: datetime
+    landed_at: datetime
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Rated usage that is alike in everything the report splits by; `hour` is local, `cost` before billing."""
+
+    hour: int
+    service: str
+    zone: str | None
+    plan: str | None
+    status: str
+    reason: str | None
+    currency: str | None
+    records: int
+    cost: Decimal
+    first_event: datetime
+    last_event: datetime
+    rated_at: datetime
+
+
+@dataclass(frozen=True)
+class Customer:
+    """One of the customers who spent most in a currency; `subscriber` is the pseudonym of the number."""
+
+    currency: str
+    subscriber: str
+    segment: str
+    plan: str
+    records: int
+    cost: Decimal
+
+
+@dataclass(frozen=True)
+class Bills:
+    """The bills of a month in one state and currency."""
+
+    period: str
+    state: str
+    currency: str
+    bills: int
+    subtotal: Decimal
+    discount: Decimal
+    tax: Decimal
+    total: Decimal
+
+
+@dataclass(frozen=True)
+class Equation:
+    """A control total that has to hold, over all days or months, and where it does not."""
+
+    name: str
+    checked: int
+    broken: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the page shows. `timezone` is that of tariffs, in which the hours of the traffic are."""
+
+    generated_at: datetime
+    timezone: str
+    landed: list[Landed] = field(default_factory=list)
+    error_reasons: dict[str, int] = field(default_factory=dict)
+    usage: list[Usage] = field(default_factory=list)
+    records_on_bills: int = 0
+    bills: list[Bills] = field(default_factory=list)
+    customers: list[Customer] = field(default_factory=list)
+    plan_names: dict[str, str] = field(default_factory=dict)
+    equations: list[Equation] = field(default_factory=list)
+
+
+def collect(settings: Settings) -> Report:
+    """Ask both servers for everything that the report shows.
+
+    Raises:
+        UserError: a server does not answer or refuses a question.
+    """
+    timezone = rating_timezone()
+    tables = _tables(settings)
+    landed = [Landed(row[0], row[1], *map(_utc, row[2:])) for row in thrift.execute(settings, LANDED)]
+    with _served(settings) as served:
+        return Report(
+            generated_at=datetime.now(UTC),
+            timezone=timezone,
+            landed=landed,
+            error_reasons=dict(thrift.execute(settings, ERROR_REASONS)),
+            usage=_rows(served, Usage, USAGE, timezone=timezone),
+            records_on_bills=_count(settings, tables, "billed_usage"),
+            bills=_rows(served, Bills, BILLS),
+            customers=_rows(served, Customer, CUSTOMERS, top=TOP_CUSTOMERS),
+            plan_names=dict(served.execute(PLAN_NAMES).fetchall()),
+            equations=[],
+        )
+
+
+def rating_timezone() -> str:
+    """Return the zone in which tariffs are valid, from dbt's project file."""
+    project = yaml.safe_load((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
+    return str(project["vars"]["rating_timezone"])
+
+
+@contextmanager
+def _served(settings: Settings) -> Iterator[psycopg.Connection]:
+    """Open one snapshot of PostgreSQL as the reader, so that no run is published between two questions."""
+    try:
+        with psycopg.connect(**settings.postgres_connection("reader")) as connection:  # type: ignore[arg-type]
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            yield connection
+    except psycopg.Error as error:
+        raise UserError(f"PostgreSQL at {settings.pghost}:{settings.pgport}/{settings.pgdatabase}: {error}") from None
+
+
+def _rows(connection: psycopg.Connection, kind: type[Row], query: str, **values: object) -> list[Row]:
+    with connection.cursor(row_factory=class_row(kind)) as cursor:
+        return cursor.execute(query, values).fetchall()
+
+
+def _tables(settings: Settings) -> set[str]:
+    """Return the names of dbt's tables on Spark: none before its first run."""
+    schemas = {row[0] for row in thrift.execute(settings, "show databases")}
+    if settings.dbt_schema not in schemas:
+        return set()
+    return {row[1] for row in thrift.execute(settings, f"show tables in {settings.dbt_schema}")}
+
+
+def _count(settings: Settings, tables: set[str], table: str) -> int:
+    if table not in tables:
+        return 0
+    # the schema's name is checked by the settings, the table's is ours
+    return int(thrift.execute(settings, f"select count(*) from {settings.dbt_schema}.{table}")[0][0])  # noqa: S608
+
+
+def _utc(moment: datetime) -> datetime:
+    """Return a time of the Thrift server, whose session is in UTC and whose answers name no zone, with its zone."""
+    return moment.replace(tzinfo=UTC)
