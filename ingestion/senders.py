@@ -5,8 +5,9 @@ both place a key in the same partition (murmur2, as Java's client does).
 """
 
 import logging
+import time
 from collections import deque
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from enum import StrEnum
 from functools import partial
 from types import TracebackType
@@ -23,6 +24,8 @@ FIND_TIMEOUT_MS = 5_000
 """How long to look for a broker before saying that it is gone; for deliveries, retries included; for one request."""
 LOOK_EVERY = 1_000
 """Messages between two looks at what was acknowledged."""
+MOST_PENDING, MOST_PENDING_BYTES = 50_000, 64 << 20
+"""Messages, and bytes of them, that may wait for their acknowledgement."""
 GONE = "the broker stopped answering"
 TOO_LARGE = "the message is larger than the broker takes"
 
@@ -104,7 +107,8 @@ class KafkaPythonSender:
 
         self.acknowledged = 0
         self._topic = config.cdr_topic
-        self._pending: deque[tuple[int, Any]] = deque()
+        self._pending: deque[tuple[int, int, Any]] = deque()
+        self._pending_bytes = 0
         self._producer = KafkaProducer(
             **config.kafka_client(),
             acks="all",
@@ -124,16 +128,22 @@ class KafkaPythonSender:
         from kafka.errors import KafkaError
 
         try:
-            self._pending.append((number, self._producer.send(self._topic, value, key)))
+            self._pending.append((number, len(value), self._producer.send(self._topic, value, key)))
+            self._pending_bytes += len(value)
+            # kafka-python itself takes as much as memory holds: without this a slow broker would fill it
+            while len(self._pending) > MOST_PENDING or self._pending_bytes > MOST_PENDING_BYTES:
+                self._pending[0][2].get(timeout=DELIVERY_TIMEOUT_MS / 1000)
+                self._look()
         except KafkaError as error:
             self._look()
             raise DeliveryError(_reason(error)) from None
-        if len(self._pending) % LOOK_EVERY == 0:
+        if number % LOOK_EVERY == 0:
             self._look()
 
     def _look(self) -> None:
-        while self._pending and self._pending[0][1].is_done:
-            number, future = self._pending.popleft()
+        while self._pending and self._pending[0][2].is_done:
+            number, size, future = self._pending.popleft()
+            self._pending_bytes -= size
             if future.exception is not None:
                 raise DeliveryError(_reason(future.exception))
             self.acknowledged = number
@@ -142,14 +152,17 @@ class KafkaPythonSender:
         """Wait for everything handed over."""
         from kafka.errors import KafkaError
 
-        try:
+        begin = time.monotonic()
+        with suppress(KafkaError):
+            # it also fails for a batch that was only split and sent again: each message's own answer is what counts
             self._producer.flush(timeout=DELIVERY_TIMEOUT_MS / 1000)
-        except KafkaError as error:
+        while self._pending:
+            left = max(0.0, begin + DELIVERY_TIMEOUT_MS / 1000 - time.monotonic())
+            with suppress(KafkaError):
+                self._pending[0][2].get(timeout=left)
             self._look()
-            raise DeliveryError(_reason(error)) from None
-        self._look()
-        if self._pending:
-            raise DeliveryError(GONE)
+            if left == 0.0 and self._pending:
+                raise DeliveryError(GONE)
 
     def __enter__(self) -> Self:
         return self
@@ -190,6 +203,8 @@ class LibrdkafkaSender:
             "request.timeout.ms": REQUEST_TIMEOUT_MS,
             "partitioner": "murmur2_random",
             "message.max.bytes": 1 << 21,
+            "queue.buffering.max.messages": MOST_PENDING,
+            "queue.buffering.max.kbytes": MOST_PENDING_BYTES >> 10,
             "log_level": 0,
         }
         try:
