@@ -1,0 +1,69 @@
+with
+
+landed as (
+
+    select * from {{ source('landing', 'cdr') }}
+
+),
+
+rated_usage as (
+
+    select * from {{ ref('rated_usage') }}
+
+),
+
+landed_by_day as (
+
+    -- received counts messages, the others rows: a message that was landed twice makes them differ
+    select
+        cast(landed_at as date) as landed_on,
+        count(distinct topic, partition, offset) as received,
+        count_if(status = 'normal') as normal,
+        count_if(status = 'error') as error,
+        count_if(status = 'duplicate') as duplicate
+    from landed
+    group by cast(landed_at as date)
+
+),
+
+rated_by_day as (
+
+    select
+        cast(landed_at as date) as landed_on,
+        count_if(rating_status = 'rated') as rated,
+        count_if(rating_status = 'rejected') as rejected,
+        count_if(rating_status = 'unmatched') as unmatched,
+        count_if(rating_status = 'error') as not_priced
+    from rated_usage
+    group by cast(landed_at as date)
+
+),
+
+joined as (
+
+    select
+        landed_on,
+        coalesce(received, 0) as received,
+        coalesce(normal, 0) as normal,
+        coalesce(error, 0) as error,
+        coalesce(duplicate, 0) as duplicate,
+        coalesce(rated, 0) as rated,
+        coalesce(rejected, 0) as rejected,
+        coalesce(unmatched, 0) as unmatched,
+        coalesce(not_priced, 0) as not_priced
+    from landed_by_day
+    full outer join rated_by_day using (landed_on)
+
+),
+
+compared as (
+
+    select
+        *,
+        received - normal - error - duplicate as landing_difference,
+        normal - rated - rejected - unmatched - not_priced as rating_difference
+    from joined
+
+)
+
+select * from compared
