@@ -1,0 +1,211 @@
+"""Mediation as a stream: from the usage record topic to the landing zone, then to the clean and the error topic.
+
+`python -m ingestion.stream_mediation` or `telecom mediate`.
+
+Spark's checkpoint of the stream lives as long as the process. What survives is the landing table, which says where to
+go on, and a note of the last batch that both topics got (docs/decisions/0020-the-landing-table-is-the-checkpoint.md).
+"""
+
+import fcntl
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ingestion.console import UserError, out, run_command
+from ingestion.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming import StreamingQuery
+
+    from ingestion.mediation.land import Landing, Outcome
+    from ingestion.mediation.note import Note
+    from ingestion.mediation.source import Topic
+
+MAX_PER_BATCH = 250_000
+"""Messages a batch at most, unless told otherwise: about 100 MB of the driver's or executors' memory."""
+OPTIMISE_EVERY = 100
+"""Batches between two rounds of maintenance."""
+
+# a generated method of more than 8,000 bytes is never compiled by the JVM, which made parsing three times slower
+CODEGEN = {"spark.sql.codegen.hugeMethodLimit": "8000", "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false"}
+
+
+@dataclass
+class Mediation:
+    """One run of mediation: what it reads, where it lands, and how it stops."""
+
+    spark: "SparkSession"
+    config: Settings
+    topic: "Topic"
+    landing: "Landing"
+    note: "Note"
+    stopping: Event
+    failure: UserError | None = None
+
+    def process(self, batch: "DataFrame", _spark_batch_id: int) -> None:
+        """Land a micro-batch and feed the topics from what was landed."""
+        from pyspark import StorageLevel
+
+        from ingestion.mediation.topics import feed
+        from ingestion.mediation.transform import judge
+
+        if self.stopping.is_set():
+            return  # unlanded, so the next run begins here
+        began = time.monotonic()
+        judged = judge(batch, self.config.country_code).persist(StorageLevel.MEMORY_AND_DISK)
+        try:
+            outcome = self.landing.land(judged)
+        except UserError as error:
+            self.failure = error
+            raise
+        finally:
+            judged.unpersist()
+        if outcome.spans:
+            feed(self.landing.landed_within(outcome.spans), self.config)
+            self._note_fed()
+            out.print(self._status_line(outcome, time.monotonic() - began), soft_wrap=True)
+        if self.landing.position.batch_id % OPTIMISE_EVERY == OPTIMISE_EVERY - 1:
+            self.landing.maintain()
+
+    def feed_unfed(self) -> None:
+        """Feed the topics with the last landed batch, unless a note says that they have it."""
+        from ingestion.mediation.topics import feed
+
+        batch_id = self.landing.position.batch_id
+        if batch_id >= 0 and self.note.read() != str(batch_id):
+            feed(self.landing.last_batch(), self.config)
+            self._note_fed()
+
+    def start(self, *, once: bool, interval: float, max_per_batch: int) -> "StreamingQuery":
+        """Start the stream where the landing table says that it goes on."""
+        from ingestion.mediation.source import spark_options
+
+        checkpoint = f"{self.config.checkpoint_root}/mediation"
+        self.note.delete_beside("mediation")
+        messages = (
+            self.spark.readStream.format("kafka")
+            .options(**spark_options(self.config))
+            .option("subscribe", self.config.cdr_topic)
+            .option("startingOffsets", self.topic.starting_offsets(self.landing.position.next_offset))
+            .option("failOnDataLoss", "true")
+            .option("includeHeaders", "true")
+            .option("maxOffsetsPerTrigger", max_per_batch)
+            .load()
+        )
+        writer = messages.writeStream.foreachBatch(self.process)
+        writer = writer.option("checkpointLocation", f"{checkpoint}/{uuid.uuid4()}")
+        if once:
+            return writer.trigger(availableNow=True).start()
+        return writer.trigger(processingTime=f"{interval} seconds").start()
+
+    def wait(self, query: "StreamingQuery") -> None:
+        """Wait for the stream's end, or for a request to stop, which lets the batch at work finish.
+
+        Raises:
+            UserError: the stream failed; the line says why.
+        """
+        from pyspark.errors import StreamingQueryException
+
+        try:
+            while not query.awaitTermination(0.5):
+                if self.stopping.is_set() and not query.status["isTriggerActive"]:
+                    query.stop()
+        except StreamingQueryException as error:
+            cause = str(error).splitlines()[0]
+            raise self.failure or UserError(f"mediation stopped: {cause}; nothing landed is lost") from None
+
+    def _note_fed(self) -> None:
+        self.note.write(str(self.landing.position.batch_id))
+
+    def _status_line(self, outcome: "Outcome", seconds: float) -> str:
+        ends, position = self.topic.ends(), self.landing.position
+        following = {place: offset for (_, place), offset in position.next_offset.items()}
+        lag = sum(end - following.get(place, 0) for place, end in ends.items())
+        return (
+            f"batch {position.batch_id}: received {outcome.received:,}, normal {outcome.normal:,}, "
+            f"error {outcome.error:,}, duplicate {outcome.duplicate:,}; "
+            f"{outcome.received / seconds:,.0f}/s in {seconds:.1f} s, lag {lag:,}"
+        )
+
+
+def mediate(
+    once: Annotated[bool, typer.Option("--once", help="Take what is in the topic now, and end.")] = False,
+    interval: Annotated[
+        float, typer.Option("--interval", min=0, help="Seconds from the start of a batch to the next, at least.")
+    ] = 1.0,
+    max_per_batch: Annotated[
+        int, typer.Option("--max-per-batch", min=1, help="Messages a batch at most; bounds the memory needed.")
+    ] = MAX_PER_BATCH,
+) -> None:
+    """Check, deduplicate and land usage records, and pass them on to the clean and the error topic."""
+    run(settings(), once=once, interval=interval, max_per_batch=max_per_batch)
+
+
+def run(config: Settings, *, once: bool, interval: float = 1.0, max_per_batch: int = MAX_PER_BATCH) -> None:
+    """Mediate until the topic is empty (`once`), or until SIGTERM or Ctrl-C; a batch at work is finished first.
+
+    Raises:
+        UserError: Kafka or Java is missing, another mediation is at work, or messages would be lost.
+    """
+    from ingestion.mediation.land import Landing
+    from ingestion.mediation.note import Note
+    from ingestion.mediation.source import Topic
+    from stack.spark import spark_session
+
+    stopping = Event()
+    with _alone(config), _stop_signals(stopping):
+        topic = Topic.connect(config)
+        spark = spark_session(config, "mediation")
+        for name, value in CODEGEN.items():
+            spark.conf.set(name, value)
+        try:
+            landing = Landing(spark, config.landing_table, config.home / "seen")
+            mediation = Mediation(spark, config, topic, landing, Note(spark, config.checkpoint_root), stopping)
+            mediation.feed_unfed()
+            query = mediation.start(once=once, interval=interval, max_per_batch=max_per_batch)
+            mediation.wait(query)
+            out.print(f"stopped after batch {landing.position.batch_id}")
+        finally:
+            spark.stop()
+
+
+@contextmanager
+def _alone(config: Settings) -> Iterator[None]:
+    """Hold the lock of the only mediation; the system lets go of it however this process ends."""
+    config.home.mkdir(parents=True, exist_ok=True)
+    path = config.home / "mediation.lock"
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"another mediation is at work (it holds {path}): stop it first") from None
+        yield
+
+
+@contextmanager
+def _stop_signals(stopping: Event) -> Iterator[None]:
+    """Turn SIGTERM and Ctrl-C into a request to stop; a second Ctrl-C ends the process at once."""
+
+    def stop(number: int, _frame: object) -> None:
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        stopping.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    run_command(mediate)
