@@ -76,6 +76,20 @@ class _Arrivals:
         return spans
 
 
+def read_position(landed: DataFrame) -> Position:
+    """Return where a landing table stands, by its rows."""
+    ends = (
+        landed.groupBy("topic", "partition")
+        .agg(F.max("offset"), F.max("batch_id"), F.unix_micros(F.max("landed_at")))
+        .collect()
+    )
+    return Position(
+        {(topic, partition): offset + 1 for topic, partition, offset, _, _ in ends},
+        max((row[3] for row in ends), default=-1),
+        EPOCH + max((row[4] for row in ends), default=0) * MICROSECOND,
+    )
+
+
 class Landing:
     """The landing table as its only writer sees it."""
 
@@ -85,25 +99,12 @@ class Landing:
         self.spark, self.path = spark, path
         table_id = spark.sql(f"describe detail delta.`{path}`").select("id").collect()[0].id
         self.seen = SeenKeys.open(seen_folder, table_id)
-        self.position = self._read_position()
+        self.position = read_position(self.rows())
         self._catch_up()
 
     def rows(self) -> DataFrame:
         """Return the table as it is now."""
         return self.spark.read.format("delta").load(self.path)
-
-    def _read_position(self) -> Position:
-        ends = (
-            self.rows()
-            .groupBy("topic", "partition")
-            .agg(F.max("offset"), F.max("batch_id"), F.unix_micros(F.max("landed_at")))
-            .collect()
-        )
-        return Position(
-            {(topic, partition): offset + 1 for topic, partition, offset, _, _ in ends},
-            max((row[3] for row in ends), default=-1),
-            EPOCH + max((row[4] for row in ends), default=0) * MICROSECOND,
-        )
 
     def _catch_up(self) -> None:
         """Bring the key files to where the table is: after a kill by one batch, after their loss by all."""

@@ -51,7 +51,7 @@ def parse(messages: DataFrame) -> DataFrame:
         "offset",
         F.col("timestamp").alias("ingested_at"),
         F.col("value").alias("raw"),
-        *(_header(headers, name).try_cast(kind).alias(name) for name, kind in REPLAY_HEADERS.items()),
+        *replay_columns(headers),
         F.when(F.is_valid_utf8(text), read).alias("pair"),
     )
     record = F.col("pair")[0]
@@ -127,6 +127,11 @@ def _text_of(column: str) -> Column:
     for record_type, name in cases:
         text = F.when(F.col("fields")["record_type"] == record_type, _given(name)).otherwise(text)
     return text
+
+
+def replay_columns(headers: Column) -> list[Column]:
+    """Return where a replayed error was first landed, by the message's headers: null where it is no replay."""
+    return [_header(headers, name).try_cast(kind).alias(name) for name, kind in REPLAY_HEADERS.items()]
 
 
 def _header(headers: Column, name: str) -> Column:
