@@ -45,13 +45,14 @@ final_lines as (
 
 ),
 
--- 1. one line a service and zone, rounded once
+-- usage after allowances: one line a service and zone, rounded once
 service_lines as (
 
     select
         usage.customer_id,
         usage.usage_month,
         months.is_closed,
+        months.next_open_period,
         usage.currency,
         usage.service,
         usage.zone,
@@ -62,122 +63,74 @@ service_lines as (
         {{ round_to_minor_unit('sum(usage.billed_amount)', 'usage.currency') }} as amount
     from usage
     inner join months on usage.usage_month = months.period
-    group by usage.customer_id, usage.usage_month, months.is_closed, usage.currency, usage.service, usage.zone
+    group by
+        usage.customer_id,
+        usage.usage_month,
+        months.is_closed,
+        months.next_open_period,
+        usage.currency,
+        usage.service,
+        usage.zone
 
 ),
 
-usage_lines as (
-
-    select
-        customer_id,
-        usage_month as period,
-        currency,
-        'usage' as kind,
-        service,
-        zone,
-        usage_month,
-        cast(null as string) as rate_plan_name,
-        quantity,
-        billed_units,
-        covered_units,
-        records,
-        amount,
-        cast(null as decimal(9,6)) as billed_tax_percent
-    from service_lines
-    where not is_closed
-
-),
-
--- what closed months were billed so far against what they come to today: late and re-rated usage
+-- what closed months were billed so far, to be taken off what they come to today
 already_billed as (
 
     select
         final_bills.customer_id,
         final_lines.usage_month,
+        true as is_closed,
+        (select any_value(next_open_period) from months) as next_open_period,
         final_bills.currency,
         final_lines.service,
         final_lines.zone,
-        final_lines.quantity,
-        final_lines.amount,
-        final_lines.tax_percent
+        cast(-final_lines.quantity as decimal(18,6)) as quantity,
+        cast(null as decimal(18,6)) as billed_units,
+        cast(null as decimal(18,6)) as covered_units,
+        cast(null as bigint) as records,
+        cast(-final_lines.amount as decimal(18,3)) as amount,
+        cast(final_lines.tax_percent as decimal(9,6)) as tax_percent
     from final_lines
     inner join final_bills on final_lines.bill_id = final_bills.bill_id
 
 ),
 
-compared as (
+-- an open month's line as it is; of a closed month the difference, with the tax that its bill has on this service
+usage_lines as (
 
     select
         customer_id,
-        usage_month,
+        if(is_closed, next_open_period, usage_month) as period,
         currency,
+        if(is_closed, 'adjustment', 'usage') as kind,
         service,
         zone,
-        quantity,
-        amount,
-        cast(null as decimal(9,6)) as tax_percent
-    from service_lines
-    where is_closed
-    union all
-    select
-        customer_id,
         usage_month,
-        currency,
-        service,
-        zone,
-        -quantity,
-        -amount,
-        tax_percent
-    from already_billed
-
-),
-
-differences as (
-
-    select
-        customer_id,
-        usage_month,
-        currency,
-        service,
-        zone,
-        cast(sum(quantity) as decimal(18,6)) as quantity,
-        cast(sum(amount) as decimal(18,3)) as amount,
-        -- the tax as it was in that month: the one on its bill, where the bill has this service
-        max(max(tax_percent)) over (partition by customer_id, usage_month, service) as billed_tax_percent
-    from compared
-    group by customer_id, usage_month, currency, service, zone
-
-),
-
-adjustment_lines as (
-
-    select
-        differences.customer_id,
-        months.next_open_period as period,
-        differences.currency,
-        'adjustment' as kind,
-        differences.service,
-        differences.zone,
-        differences.usage_month,
         cast(null as string) as rate_plan_name,
-        differences.quantity,
-        cast(null as decimal(18,6)) as billed_units,
-        cast(null as decimal(18,6)) as covered_units,
-        cast(null as bigint) as records,
-        differences.amount,
-        differences.billed_tax_percent
-    from differences
-    cross join (select any_value(next_open_period) as next_open_period from months) as months
-    where differences.amount <> 0 or differences.quantity <> 0
+        cast(sum(quantity) as decimal(18,6)) as quantity,
+        if(is_closed, null, sum(billed_units)) as billed_units,
+        if(is_closed, null, sum(covered_units)) as covered_units,
+        if(is_closed, null, sum(records)) as records,
+        cast(sum(amount) as decimal(18,3)) as amount,
+        max(max(tax_percent)) over (partition by customer_id, usage_month, service) as billed_tax_percent,
+        true as is_due
+    from (
+        select *, cast(null as decimal(9,6)) as tax_percent from service_lines
+        union all
+        select * from already_billed
+    )
+    group by customer_id, usage_month, is_closed, next_open_period, currency, service, zone
 
 ),
 
--- 2. a fee a plan and its days, in every month that has usage or takes an adjustment
+-- days on a plan, whatever else of the customer changed meanwhile
 plan_totals as (
 
     select
         customer_id,
         period,
+        has_usage,
         rate_plan_id,
         plan_valid_from,
         rate_plan_name,
@@ -187,10 +140,10 @@ plan_totals as (
         days_in_month,
         sum(days) as days
     from plan_days
-    where has_usage or period in (select period from adjustment_lines)
     group by
         customer_id,
         period,
+        has_usage,
         rate_plan_id,
         plan_valid_from,
         rate_plan_name,
@@ -217,79 +170,85 @@ fee_lines as (
         cast(null as decimal(18,6)) as covered_units,
         cast(null as bigint) as records,
         {{ round_to_minor_unit('monthly_fee * days / days_in_month', 'currency') }} as amount,
-        cast(null as decimal(9,6)) as billed_tax_percent
+        cast(null as decimal(9,6)) as billed_tax_percent,
+        has_usage as is_due
     from plan_totals
     where monthly_fee > 0
 
 ),
 
--- 3. what fee and usage lack to the minimum spend
-spent as (
-
-    select customer_id, period, currency, sum(amount) as amount
-    from (
-        select customer_id, period, currency, amount from usage_lines
-        union all
-        select customer_id, period, currency, amount from fee_lines
-    )
-    group by customer_id, period, currency
-
-),
-
-minimum_spends as (
+-- the whole minimum spend; what fee and usage come to is taken off it below
+minimum_spend_lines as (
 
     select
         customer_id,
         period,
         currency,
-        sum(days) as days,
-        {{ round_to_minor_unit('sum(minimum_spend * days) / any_value(days_in_month)', 'currency') }} as amount
-    from plan_totals
-    where minimum_spend > 0
-    group by customer_id, period, currency
-
-),
-
-minimum_spend_lines as (
-
-    select
-        spent.customer_id,
-        spent.period,
-        spent.currency,
         'minimum_spend' as kind,
         cast(null as string) as service,
         cast(null as string) as zone,
-        spent.period as usage_month,
+        period as usage_month,
         cast(null as string) as rate_plan_name,
-        cast(minimum_spends.days as decimal(18,6)) as quantity,
+        cast(sum(days) as decimal(18,6)) as quantity,
         cast(null as decimal(18,6)) as billed_units,
         cast(null as decimal(18,6)) as covered_units,
         cast(null as bigint) as records,
-        cast(minimum_spends.amount - spent.amount as decimal(18,3)) as amount,
-        cast(null as decimal(9,6)) as billed_tax_percent
-    from spent
-    inner join minimum_spends
-        on spent.customer_id = minimum_spends.customer_id
-        and spent.period = minimum_spends.period
-        and spent.currency = minimum_spends.currency
-    where minimum_spends.amount > spent.amount
+        {{ round_to_minor_unit('sum(minimum_spend * days) / any_value(days_in_month)', 'currency') }} as amount,
+        cast(null as decimal(9,6)) as billed_tax_percent,
+        has_usage as is_due
+    from plan_totals
+    where minimum_spend > 0
+    group by customer_id, period, currency, has_usage
 
 ),
 
 lines as (
 
     select * from usage_lines
+    where kind = 'usage' or amount <> 0 or quantity <> 0
     union all
     select * from fee_lines
     union all
     select * from minimum_spend_lines
-    union all
-    select * from adjustment_lines
 
 ),
 
--- the tax of a service and region in a month is the one that holds on its last day, exact before `*`
-tax_of as (
+in_context as (
+
+    select
+        *,
+        max(is_due or kind = 'adjustment') over (partition by customer_id, period) as is_billed,
+        sum(if(kind in ('usage', 'fee'), amount, null)) over (partition by customer_id, period, currency) as spent
+    from lines
+
+),
+
+-- a month without any usage record has bills only for who has an adjustment on them; a minimum spend asks for what
+-- fee and usage lack to it, and needs one of them
+due as (
+
+    select
+        customer_id,
+        period,
+        currency,
+        kind,
+        service,
+        zone,
+        usage_month,
+        rate_plan_name,
+        quantity,
+        billed_units,
+        covered_units,
+        records,
+        billed_tax_percent,
+        cast(if(kind = 'minimum_spend', amount - spent, amount) as decimal(18,3)) as amount
+    from in_context
+    where is_billed and (kind <> 'minimum_spend' or amount > spent)
+
+),
+
+-- the tax of a month and service by region, the one that holds on the month's last day, exact before `*`
+regional_taxes as (
 
     select
         months.period as usage_month,
@@ -301,7 +260,7 @@ tax_of as (
         ) as tax
     from months
     cross join (select explode(array('voice', 'sms', 'data', 'fee')) as service) as charged
-    cross join (select distinct coalesce(region, '') as region from accounts) as regions
+    cross join (select region from taxes union select '*') as regions
     inner join taxes
         on taxes.applies_to in (charged.service, '*')
         and taxes.region in (regions.region, '*')
@@ -310,23 +269,28 @@ tax_of as (
 
 ),
 
+taxes_by_region as (
+
+    select usage_month, service, map_from_entries(collect_list(struct(region, tax))) as taxes
+    from regional_taxes
+    group by usage_month, service
+
+),
+
 taxed as (
 
     select
-        lines.*,
-        coalesce(lines.billed_tax_percent, tax_of.tax.percent, 0) as tax_percent,
-        if(
-            coalesce(lines.billed_tax_percent = tax_of.tax.percent, true),
-            tax_of.tax.tax_name,
-            null
-        ) as tax_name
-    from lines
+        due.*,
+        coalesce(
+            try_element_at(taxes_by_region.taxes, coalesce(accounts.region, '*')),
+            try_element_at(taxes_by_region.taxes, '*')
+        ) as tax
+    from due
     left join accounts
-        on lines.customer_id = accounts.customer_id and lines.usage_month = accounts.period
-    left join tax_of
-        on lines.usage_month = tax_of.usage_month
-        and coalesce(lines.service, 'fee') = tax_of.service
-        and coalesce(accounts.region, '') = tax_of.region
+        on due.customer_id = accounts.customer_id and due.usage_month = accounts.period
+    left join taxes_by_region
+        on due.usage_month = taxes_by_region.usage_month
+        and coalesce(due.service, 'fee') = taxes_by_region.service
 
 ),
 
@@ -353,8 +317,8 @@ select
     currency,
     kind,
     case kind
-        when 'usage' then concat(initcap(service), coalesce(concat(', ', replace(zone, '_', ' ')), ''))
-        when 'adjustment' then concat('Correction of ', usage_month, ': ', service, coalesce(concat(', ', replace(zone, '_', ' ')), ''))
+        when 'usage' then concat_ws(', ', initcap(service), replace(zone, '_', ' '))
+        when 'adjustment' then concat('Correction of ', usage_month, ': ', concat_ws(', ', service, replace(zone, '_', ' ')))
         when 'fee' then concat('Monthly fee, ', rate_plan_name)
         else 'Minimum spend'
     end as description,
@@ -363,10 +327,14 @@ select
     usage_month,
     rate_plan_name,
     quantity,
-    billed_units,
-    covered_units,
+    cast(billed_units as decimal(18,6)) as billed_units,
+    cast(covered_units as decimal(18,6)) as covered_units,
     records,
     amount,
-    tax_name,
-    cast(tax_percent as decimal(9,6)) as tax_percent
+    -- a name only for the percentage that it has today
+    if(coalesce(billed_tax_percent = tax.percent, true), tax.tax_name, null) as tax_name,
+    cast(coalesce(billed_tax_percent, tax.percent, 0) as decimal(9,6)) as tax_percent
 from identified
+{%- if var('billing_month', none) %}
+where period = '{{ var("billing_month") }}'
+{%- endif %}

@@ -170,7 +170,8 @@ class Biller:
         if own == 0:
             return Fraction(0)
         used = sum(
-            (r["billed_units"] for r in self.usage[customer_id, before] if self.allowance_of(r) is allowance), Fraction(0)
+            (r["billed_units"] for r in self.usage[customer_id, before] if self.allowance_of(r) is allowance),
+            Fraction(0),
         )
         left = own if used == 0 else own - max(Fraction(0), used - self.rolled_over(customer_id, allowance, before))
         return max(Fraction(0), min(left, allowance["rollover_units_max"]))
@@ -187,7 +188,9 @@ class Biller:
                 continue
             name = allowance["allowance_id"]
             if name not in left:
-                left[name] = self.included(customer_id, allowance, month) + self.rolled_over(customer_id, allowance, month)
+                left[name] = self.included(customer_id, allowance, month) + self.rolled_over(
+                    customer_id, allowance, month
+                )
             covered = min(units, left[name])
             left[name] -= covered
             self.covered[key] = covered
@@ -335,8 +338,9 @@ class Biller:
                 for (currency, *_), line in self.usage_lines(customer_id, month).items():
                     lines[currency].append(line)
                     spent[currency] = spent.get(currency, Fraction(0)) + line.amount
-                for currency, recurring in self.recurring_lines(customer_id, month, spent).items():
-                    lines[currency] += recurring
+                if month in self.months or any(adjusted == customer_id for adjusted, _ in adjustments):
+                    for currency, recurring in self.recurring_lines(customer_id, month, spent).items():
+                        lines[currency] += recurring
                 if month == target:
                     for (adjusted, currency), more in adjustments.items():
                         if adjusted == customer_id:

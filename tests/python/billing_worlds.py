@@ -32,9 +32,7 @@ SCHEMAS = {
         "discount_id string, discount_name string, rate_plan_id string, segment string, kind string, "
         f"value {MONEY}, minimum_subtotal {MONEY}, priority int, {VALID}"
     ),
-    "tax_rates": (
-        f"tax_id string, tax_name string, applies_to string, region string, percent {MONEY}, {VALID}"
-    ),
+    "tax_rates": (f"tax_id string, tax_name string, applies_to string, region string, percent {MONEY}, {VALID}"),
     "promotions": (
         "promotion_id string, promotion_name string, rate_plan_id string, service_type string, zone string, "
         f"time_band string, segment string, discount_percent {MONEY}, priority int, {VALID}"
@@ -104,7 +102,9 @@ class Bench:
                 for version in world.customers
             ],
             "rated_usage": world.usage,
-            "billing_months": [{"month": m, "closed_at": datetime(2026, 1, 1, tzinfo=UTC)} for m in world.closed_months],
+            "billing_months": [
+                {"month": m, "closed_at": datetime(2026, 1, 1, tzinfo=UTC)} for m in world.closed_months
+            ],
             "bills": [
                 {"bill_id": name, "customer_id": customer, "state": "final", "currency": currency}
                 for name, customer, currency in {
@@ -293,7 +293,7 @@ def random_customer(random_: random.Random, number: int) -> list[Row]:
     version: Row = {
         "customer_id": customer_id,
         "msisdn": f"2126{number:08d}",
-        "customer_name": f"Customer {number} <&> \"é\"",
+        "customer_name": f'Customer {number} <&> "é"',
         "subscription_type": "prepaid" if random_.random() < 0.1 else "postpaid",
         "segment": random_.choice(SEGMENTS),
         "rate_plan_id": f"PLAN{random_.randrange(10)}",
@@ -338,7 +338,9 @@ def random_usage(random_: random.Random, versions: list[Row], plans: list[Row], 
             if version is None:
                 continue
             service = random_.choice(list(SERVICE_ZONES))
-            units = {"voice": decimal(random_, 0, 400, 0), "sms": Fraction(1), "data": decimal(random_, 0, 200, 6)}[service]
+            units = {"voice": decimal(random_, 0, 400, 0), "sms": Fraction(1), "data": decimal(random_, 0, 200, 6)}[
+                service
+            ]
             charge = Fraction(0) if units == 0 else decimal(random_, 0, 20, random_.choice([2, 4]))
             fee = Fraction(0) if units == 0 else random_.choice([Fraction(0), Fraction(1, 5)])
             promotion = random_.choice([None, None, "P0", "P1", "P2"])
