@@ -28,6 +28,8 @@ def write_report(settings: Settings, folder: Path) -> Path:
     from serving.report_data import collect
     from serving.report_page import render
 
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--out {folder} is a file: name a folder")
     machine.require(settings, ("postgres", "thrift"))
     html = render(collect(settings))
     page = folder / "index.html"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 import yaml
@@ -87,6 +87,28 @@ where status = 'error'
 group by reason
 """
 
+ASSURANCE = ("assurance_daily_totals", "assurance_monthly_totals", "assurance_offset_gaps", "assurance_served_totals")
+DAILY_TOTALS = "select landed_on, landing_difference, rating_difference from {schema}.assurance_daily_totals"
+MONTHLY_TOTALS = """
+select
+    usage_month, currency, rated_cost, rounding, prepaid_cost, included_amount, billed_amount, open_amount, difference
+from {schema}.assurance_monthly_totals
+order by usage_month, currency
+"""
+OFFSET_GAPS = """
+select topic, partition, first_missing_offset, last_missing_offset, missing
+from {schema}.assurance_offset_gaps
+order by topic, partition, first_missing_offset
+"""
+RECORDS_ON_BILLS = "select count(*) from {schema}.billed_usage"
+PARTITIONS = "select count(distinct topic, partition) from landing.cdr"
+SERVED_TOTALS = """
+select
+    published, period, state, spark_rows - postgres_rows, spark_lines - postgres_lines, spark_amount - postgres_amount
+from {schema}.assurance_served_totals
+order by published, period, state
+"""
+
 
 @dataclass(frozen=True)
 class Landed:
@@ -145,11 +167,27 @@ class Bills:
 
 @dataclass(frozen=True)
 class Equation:
-    """A control total that has to hold, over all days or months, and where it does not."""
+    """A control total that has to hold: how many of what were checked, and each place where it does not hold."""
 
     name: str
     checked: int
+    of: str
     broken: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Month:
+    """Where the money of a month's usage is: rated + rounding = prepaid + included + billed + open + difference."""
+
+    month: str
+    currency: str
+    rated: Decimal
+    rounding: Decimal
+    prepaid: Decimal
+    included: Decimal
+    billed: Decimal
+    open: Decimal
+    difference: Decimal
 
 
 @dataclass(frozen=True)
@@ -165,6 +203,7 @@ class Report:
     bills: list[Bills] = field(default_factory=list)
     customers: list[Customer] = field(default_factory=list)
     plan_names: dict[str, str] = field(default_factory=dict)
+    months: list[Month] = field(default_factory=list)
     equations: list[Equation] = field(default_factory=list)
 
 
@@ -177,6 +216,8 @@ def collect(settings: Settings) -> Report:
     timezone = rating_timezone()
     tables = _tables(settings)
     landed = [Landed(row[0], row[1], *map(_utc, row[2:])) for row in thrift.execute(settings, LANDED)]
+    assured = tables.issuperset(ASSURANCE)
+    months = [Month(*row) for row in _ask(settings, MONTHLY_TOTALS)] if assured else []
     with _served(settings) as served:
         return Report(
             generated_at=datetime.now(UTC),
@@ -184,11 +225,12 @@ def collect(settings: Settings) -> Report:
             landed=landed,
             error_reasons=dict(thrift.execute(settings, ERROR_REASONS)),
             usage=_rows(served, Usage, USAGE, timezone=timezone),
-            records_on_bills=_count(settings, tables, "billed_usage"),
+            records_on_bills=_ask(settings, RECORDS_ON_BILLS)[0][0] if "billed_usage" in tables else 0,
             bills=_rows(served, Bills, BILLS),
             customers=_rows(served, Customer, CUSTOMERS, top=TOP_CUSTOMERS),
             plan_names=dict(served.execute(PLAN_NAMES).fetchall()),
-            equations=[],
+            months=months,
+            equations=_equations(settings, months) if assured else [],
         )
 
 
@@ -223,11 +265,52 @@ def _tables(settings: Settings) -> set[str]:
     return {row[1] for row in thrift.execute(settings, f"show tables in {settings.dbt_schema}")}
 
 
-def _count(settings: Settings, tables: set[str], table: str) -> int:
-    if table not in tables:
-        return 0
-    # the schema's name is checked by the settings, the table's is ours
-    return int(thrift.execute(settings, f"select count(*) from {settings.dbt_schema}.{table}")[0][0])  # noqa: S608
+def _ask(settings: Settings, query: str) -> list[tuple[Any, ...]]:
+    """Ask a question of dbt's tables; the schema's name is one that the settings have checked."""
+    return thrift.execute(settings, query.format(schema=settings.dbt_schema))
+
+
+def _equations(settings: Settings, months: list[Month]) -> list[Equation]:
+    """Return the control totals that the last run of dbt made, as the models in `models/assurance` have them."""
+    days = _ask(settings, DAILY_TOTALS)
+    gaps = _ask(settings, OFFSET_GAPS)
+    served = _ask(settings, SERVED_TOTALS)
+    return [
+        Equation(
+            "received = normal + error + duplicate",
+            len(days),
+            "days of landing",
+            tuple(f"{day}: {landing:+} records" for day, landing, _ in days if landing),
+        ),
+        Equation(
+            "normal = rated + rejected + unmatched + error",
+            len(days),
+            "days of landing",
+            tuple(f"{day}: {rating:+} records" for day, _, rating in days if rating),
+        ),
+        Equation(
+            "rated cost = prepaid + included + billed + open",
+            len(months),
+            "months and currencies",
+            tuple(f"{row.month}: {row.difference:+f} {row.currency}" for row in months if row.difference),
+        ),
+        Equation(
+            "every offset of every partition was landed",
+            _ask(settings, PARTITIONS)[0][0],
+            "partitions",
+            tuple(f"{topic} {partition}, offsets {first} to {last}: {n}" for topic, partition, first, last, n in gaps),
+        ),
+        Equation(
+            "PostgreSQL serves what Spark computed",
+            len(served),
+            "days or months, by status",
+            tuple(
+                f"{what} of {period}, {state}: {rows:+} rows, {lines:+} lines, {amount:+f}"
+                for what, period, state, rows, lines, amount in served
+                if rows or lines or amount
+            ),
+        ),
+    ]
 
 
 def _utc(moment: datetime) -> datetime:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import cos, pi
 
-from serving.report_data import Bills, Customer, Equation, Landed, Report, Usage
+from serving.report_data import Bills, Customer, Equation, Landed, Month, Report, Usage
 
 NOON = datetime(2025, 6, 13, 12, tzinfo=UTC)
 ZONES = {
@@ -52,11 +52,18 @@ def small_operator() -> Report:
             for place in range(10)
         ],
         plan_names=PLANS,
+        months=[month("2025-05", Decimal(0)), month("2025-06", Decimal("0.01"))],
         equations=[
-            Equation("received = normal + error + duplicate", 31),
-            Equation("PostgreSQL = Spark", 31, ("2025-06-02: 12",)),
+            Equation("received = normal + error + duplicate", 31, "days"),
+            Equation("PostgreSQL = Spark", 31, "days", ("2025-06-02: +12 rows",)),
         ],
     )
+
+
+def month(name: str, difference: Decimal) -> Month:
+    """A month of which a quarter is prepaid, a quarter included, and the rest billed."""
+    half, quarter = Decimal("4100.50"), Decimal("2050.25")
+    return Month(name, "MAD", 2 * half + difference, Decimal(0), quarter, quarter, half, Decimal(0), difference)
 
 
 def unrated(status: str, reason: str, records: int) -> Usage:

@@ -71,7 +71,7 @@ def test_hostile_names_stay_text() -> None:
                 error_reasons={HOSTILE: 3},
                 customers=[Customer("MAD", HOSTILE, HOSTILE, HOSTILE, 1, Decimal(1))],
                 plan_names={HOSTILE: HOSTILE},
-                equations=[Equation(HOSTILE, 1, (HOSTILE,))],
+                equations=[Equation(HOSTILE, 1, HOSTILE, (HOSTILE,))],
                 timezone=HOSTILE,
             )
         )
@@ -135,14 +135,20 @@ def test_currencies_are_never_added_up() -> None:
 
 def test_an_equation_is_told_by_word_and_place_not_by_colour_alone() -> None:
     broken = tuple(f"2025-06-{day:02d}: 1" for day in range(1, 8))
-    page = Page(render(replace(small_operator(), equations=[Equation("a = b", 3), Equation("c = d", 30, broken)])))
-    assert "✓ holds a = b 3 checked" in page.text
-    assert "✗ broken c = d 30 checked 2025-06-01: 1" in page.text
+    page = Page(
+        render(
+            replace(small_operator(), equations=[Equation("a = b", 3, "days"), Equation("c = d", 30, "days", broken)])
+        )
+    )
+    assert "✓ holds a = b 3 days" in page.text
+    assert "✗ broken c = d 30 days 2025-06-01: 1" in page.text
     assert "and 2 more" in page.text
     assert "✗ 1 of 2 equations do not hold" in page.text
     assert (
         "✓ All 2 equations hold"
-        in Page(render(replace(small_operator(), equations=[Equation("a = b", 3), Equation("c = d", 1)]))).text
+        in Page(
+            render(replace(small_operator(), equations=[Equation("a = b", 3, "days"), Equation("c = d", 1, "days")]))
+        ).text
     )
 
 
