@@ -9,11 +9,11 @@
 {%- endmacro %}
 
 
-{% macro stretches_of_slice(rate, slice_ends_at) -%}
-    {#- A rate's stretches, cut where the slice of the calendar ends; no rate is one stretch in which nothing has a price. -#}
+{% macro stretches_of_slice(stretches, slice_ends_at) -%}
+    {#- The stretches of a rate, cut where the slice of the calendar ends; no rate is one stretch in which nothing has a price. -#}
     transform(
         coalesce(
-            {{ rate }}.stretches,
+            {{ stretches }},
             array(
                 named_struct(
                     'until', {{ endless() }},

@@ -45,22 +45,17 @@ band_sets as (
 
 ),
 
----------- what there is a card for
-
 plan_services as (
 
     select distinct rate_plan_id, service_type from rates
 
 ),
 
--- Zones that neither a rate nor a promotion names fare alike: they share the card of `*`.
-card_keys as (
+---------- for which zones there is a card
 
-    select rate_plan_id, service_type, '*' as zone from plan_services
-    union
-    select rate_plan_id, service_type, zone from rates where zone is not null
-    union
-    select plan_services.rate_plan_id, plan_services.service_type, promotions.zone
+plan_promotions as (
+
+    select plan_services.rate_plan_id as plan_of_card, plan_services.service_type as service_of_card, promotions.*
     from plan_services
     inner join promotions
         on promotions.rate_plan_id in (plan_services.rate_plan_id, '*')
@@ -68,56 +63,28 @@ card_keys as (
 
 ),
 
----------- the periods in which a card does not change
+-- Zones that neither a rate nor a promotion names fare alike: they share the card of `*`.
+card_zones as (
 
-card_rates as (
-
-    select card_keys.zone as card_zone, rates.*
-    from card_keys
-    inner join rates
-        on card_keys.rate_plan_id = rates.rate_plan_id
-        and card_keys.service_type = rates.service_type
-        and rates.zone in (card_keys.zone, '*')
+    select rate_plan_id, service_type, '*' as zone from plan_services
+    union
+    select rate_plan_id, service_type, zone from rates where zone is not null
+    union
+    select plan_of_card, service_of_card, zone from plan_promotions
 
 ),
 
-card_promotions as (
-
-    select
-        card_keys.rate_plan_id,
-        card_keys.service_type,
-        card_keys.zone as card_zone,
-        promotions.promotion_id,
-        promotions.time_band,
-        promotions.segment,
-        promotions.discount_percent,
-        promotions.priority,
-        promotions.valid_from,
-        promotions.valid_to
-    from card_keys
-    inner join promotions
-        on promotions.rate_plan_id in (card_keys.rate_plan_id, '*')
-        and promotions.service_type in (card_keys.service_type, '*')
-        and promotions.zone in (card_keys.zone, '*')
-
-),
+---------- for which time
 
 -- The first period begins with the calendar: a plan that offers a service has a card for it on every day.
 changes as (
 
-    select rate_plan_id, service_type, zone, date '0001-01-01' as changes_on from card_keys
+    select rate_plan_id, service_type, explode(array(date '0001-01-01', valid_from, valid_to)) as changes_on
+    from rates
     union
-    select rate_plan_id, service_type, card_zone, explode(array(valid_from, valid_to)) from card_rates
-    union
-    select rate_plan_id, service_type, card_zone, explode(array(valid_from, valid_to)) from card_promotions
-    union
-    select
-        card_keys.rate_plan_id,
-        card_keys.service_type,
-        card_keys.zone,
-        explode(array(rate_plans.valid_from, rate_plans.valid_to))
-    from card_keys
-    inner join rate_plans on card_keys.rate_plan_id = rate_plans.rate_plan_id
+    select plan_services.rate_plan_id, plan_services.service_type, explode(array(rate_plans.valid_from, rate_plans.valid_to))
+    from plan_services
+    inner join rate_plans on plan_services.rate_plan_id = rate_plans.rate_plan_id
 
 ),
 
@@ -126,77 +93,89 @@ periods as (
     select
         rate_plan_id,
         service_type,
-        zone,
         changes_on as valid_from,
-        lead(changes_on) over (partition by rate_plan_id, service_type, zone order by changes_on) as valid_to
+        lead(changes_on) over (partition by rate_plan_id, service_type order by changes_on) as valid_to
     from changes
     where changes_on is not null
 
 ),
 
-numbered_periods as (
+plan_periods as (
 
-    select *, row_number() over (order by rate_plan_id, service_type, zone, valid_from) as period_id
+    select
+        periods.rate_plan_id,
+        periods.service_type,
+        periods.valid_from,
+        periods.valid_to,
+        max_by(rate_plans.currency, rate_plans.valid_from) as currency
     from periods
-
-),
-
----------- what holds in a period
-
-plans_in_force as (
-
-    select periods.period_id, max_by(rate_plans.currency, rate_plans.valid_from) as currency
-    from numbered_periods as periods
-    inner join rate_plans
+    left join rate_plans
         on periods.rate_plan_id = rate_plans.rate_plan_id
         and rate_plans.valid_from <= periods.valid_from
         and (rate_plans.valid_to is null or rate_plans.valid_to > periods.valid_from)
-    group by periods.period_id
+    group by periods.rate_plan_id, periods.service_type, periods.valid_from, periods.valid_to
 
 ),
 
--- Rows alike in product, zone, band and valid_from are the steps of one rate.
-rates_in_force as (
+cards as (
 
     select
-        periods.period_id,
-        card_rates.product_id,
-        card_rates.zone,
-        card_rates.time_band,
+        card_zones.rate_plan_id,
+        card_zones.service_type,
+        card_zones.zone,
+        plan_periods.valid_from,
+        plan_periods.valid_to,
+        plan_periods.currency
+    from card_zones
+    inner join plan_periods
+        on card_zones.rate_plan_id = plan_periods.rate_plan_id
+        and card_zones.service_type = plan_periods.service_type
+
+),
+
+---------- which rates are on it
+
+-- Rows alike in product, zone, band and valid_from are the steps of one rate. Without a plan in force there is none.
+card_rates as (
+
+    select
+        cards.*,
+        rates.product_id,
+        rates.zone as rate_zone,
+        rates.time_band,
         sort_array(
             collect_list(
                 named_struct(
-                    'from_unit', card_rates.from_unit,
-                    'product_rate_id', card_rates.product_rate_id,
-                    'unit_price', card_rates.unit_price,
-                    'unit_size', card_rates.unit_size,
-                    'initial_increment', coalesce(nullif(card_rates.initial_increment, 0), card_rates.increment),
-                    'increment', card_rates.increment,
-                    'connect_fee', coalesce(card_rates.connect_fee, 0),
-                    'max_charge', card_rates.max_charge,
-                    'rounding_mode', card_rates.rounding_mode,
-                    'rounding_scale', card_rates.rounding_scale
+                    'from_unit', rates.from_unit,
+                    'product_rate_id', rates.product_rate_id,
+                    'unit_price', rates.unit_price,
+                    'unit_size', rates.unit_size,
+                    'initial_increment', coalesce(nullif(rates.initial_increment, 0), rates.increment),
+                    'increment', rates.increment,
+                    'connect_fee', coalesce(rates.connect_fee, 0),
+                    'max_charge', rates.max_charge,
+                    'rounding_mode', rates.rounding_mode,
+                    'rounding_scale', rates.rounding_scale
                 )
             )
         ) as steps,
-        count(*) > count(distinct card_rates.from_unit) as has_doubled_step,
-        min(card_rates.from_unit) = 0
+        count(*) > count(distinct rates.from_unit) as has_doubled_step,
+        min(rates.from_unit) = 0
         and every(
-            card_rates.unit_price is not null
-            and card_rates.unit_size > 0
-            and card_rates.increment > 0
-            and coalesce(card_rates.initial_increment, 0) >= 0
+            rates.unit_price is not null
+            and rates.unit_size > 0
+            and rates.increment > 0
+            and coalesce(rates.initial_increment, 0) >= 0
         ) as is_usable
-    from numbered_periods as periods
-    inner join plans_in_force on periods.period_id = plans_in_force.period_id
-    inner join card_rates
-        on periods.rate_plan_id = card_rates.rate_plan_id
-        and periods.service_type = card_rates.service_type
-        and periods.zone = card_rates.card_zone
-        and card_rates.valid_from <= periods.valid_from
-        and (card_rates.valid_to is null or card_rates.valid_to > periods.valid_from)
-    group by
-        periods.period_id, card_rates.product_id, card_rates.zone, card_rates.time_band, card_rates.valid_from
+    from cards
+    left join rates
+        on cards.rate_plan_id = rates.rate_plan_id
+        and cards.service_type = rates.service_type
+        and rates.zone in (cards.zone, '*')
+        and rates.valid_from <= cards.valid_from
+        and (rates.valid_to is null or rates.valid_to > cards.valid_from)
+        and cards.currency is not null
+    group by all
 
 ),
 
@@ -206,130 +185,143 @@ rates_in_force as (
 ranked_rates as (
 
     select
-        rates_in_force.*,
+        card_rates.*,
         band_sets.band_set,
         rank() over (
-            partition by rates_in_force.period_id, band_sets.band_set
-            order by rates_in_force.zone = '*', rates_in_force.time_band = '*'
+            partition by
+                card_rates.rate_plan_id,
+                card_rates.service_type,
+                card_rates.zone,
+                card_rates.valid_from,
+                band_sets.band_set
+            order by card_rates.rate_zone = '*', card_rates.time_band = '*'
         ) as preference
-    from rates_in_force
-    inner join band_sets
-        on rates_in_force.time_band = '*' or array_contains(band_sets.bands, rates_in_force.time_band)
+    from card_rates
+    left join band_sets
+        on card_rates.time_band = '*' or array_contains(band_sets.bands, card_rates.time_band)
 
 ),
 
 applying_rates as (
 
     select
-        period_id,
+        rate_plan_id,
+        service_type,
+        zone,
+        valid_from,
+        valid_to,
+        currency,
         band_set,
         case
             when count(*) > 1 or any(has_doubled_step) then 'AMBIGUOUS_RATE'
             when not every(is_usable) then 'NO_RATE'
         end as fault,
-        min(named_struct('product_id', product_id, 'time_band', time_band, 'steps', steps)) as rate
+        min(product_id) as product_id,
+        min(time_band) as time_band,
+        min(steps) as steps
     from ranked_rates
     where preference = 1
-    group by period_id, band_set
+    group by all
 
 ),
-
--- In the order in which they are tried: of those for the customer's segment the first one counts.
-applying_promotions as (
-
-    select
-        periods.period_id,
-        band_sets.band_set,
-        sort_array(
-            collect_list(
-                named_struct(
-                    'priority', card_promotions.priority,
-                    'promotion_id', card_promotions.promotion_id,
-                    'segment', card_promotions.segment,
-                    'discount_percent', card_promotions.discount_percent
-                )
-            )
-        ) as promotions
-    from numbered_periods as periods
-    inner join card_promotions
-        on periods.rate_plan_id = card_promotions.rate_plan_id
-        and periods.service_type = card_promotions.service_type
-        and periods.zone = card_promotions.card_zone
-        and card_promotions.valid_from <= periods.valid_from
-        and (card_promotions.valid_to is null or card_promotions.valid_to > periods.valid_from)
-    inner join band_sets
-        on card_promotions.time_band = '*' or array_contains(band_sets.bands, card_promotions.time_band)
-    group by periods.period_id, band_sets.band_set
-
-),
-
----------- the card
 
 -- A stretch is a range of elapsed units, up to `until`, in which all pulses are of one length and price. The first
 -- stretch of a rate is its initial pulse: pulses begin in it only at 0.
 priced_rates as (
 
     select
-        applying_rates.period_id,
-        applying_rates.band_set,
+        *,
         named_struct(
-            'product_id', if(applying_rates.fault is null, rate.product_id, null),
-            'time_band', if(applying_rates.fault is null, rate.time_band, null),
-            'fault', applying_rates.fault,
-            'connect_fee', rate.steps[0].connect_fee,
-            'max_charge', rate.steps[0].max_charge,
-            'rounding_mode', rate.steps[0].rounding_mode,
-            'units_per_one', cast(rpad('1', coalesce(rate.steps[0].rounding_scale, 6) + 1, '0') as decimal(7, 0)),
-            'initial_stretch', named_struct(
-                'until', 1L,
-                'increment', {{ millionths('rate.steps[0].initial_increment') }},
-                'product_rate_id', rate.steps[0].product_rate_id,
-                'unit_price', rate.steps[0].unit_price,
-                'unit_size', rate.steps[0].unit_size,
-                'fault', applying_rates.fault
-            ),
+            'product_id', if(fault is null, product_id, null),
+            'time_band', if(fault is null, time_band, null),
+            'fault', fault,
+            'connect_fee', steps[0].connect_fee,
+            'max_charge', steps[0].max_charge,
+            'rounding_mode', steps[0].rounding_mode,
+            'units_per_one', cast(rpad('1', coalesce(steps[0].rounding_scale, 6) + 1, '0') as decimal(7, 0)),
             'stretches', transform(
-                rate.steps,
+                concat(array(steps[0]), steps),
                 (step, i) -> named_struct(
-                    'until', coalesce({{ millionths('get(rate.steps, i + 1).from_unit') }}, {{ endless() }}),
-                    'increment', {{ millionths('step.increment') }},
+                    'until', case
+                        when i = 0 then 1L
+                        else coalesce({{ millionths('get(steps, i).from_unit') }}, {{ endless() }})
+                    end,
+                    'increment', {{ millionths('if(i = 0, step.initial_increment, step.increment)') }},
                     'product_rate_id', step.product_rate_id,
                     'unit_price', step.unit_price,
                     'unit_size', step.unit_size,
-                    'fault', applying_rates.fault
+                    'fault', fault
                 )
-            ),
-            'promotions', applying_promotions.promotions
+            )
         ) as rate
     from applying_rates
-    left join applying_promotions
-        on applying_rates.period_id = applying_promotions.period_id
-        and applying_rates.band_set = applying_promotions.band_set
 
 ),
 
-rates_by_band_set as (
+---------- the card
 
-    select period_id, map_from_entries(collect_list(named_struct('band_set', band_set, 'rate', rate))) as rates
-    from priced_rates
-    group by period_id
-
-),
-
-cards as (
+promotions_of_zones as (
 
     select
-        periods.rate_plan_id,
-        periods.service_type,
-        periods.zone,
-        periods.valid_from,
-        periods.valid_to,
-        plans_in_force.currency,
-        rates_by_band_set.rates
-    from numbered_periods as periods
-    left join plans_in_force on periods.period_id = plans_in_force.period_id
-    left join rates_by_band_set on periods.period_id = rates_by_band_set.period_id
+        card_zones.rate_plan_id,
+        card_zones.service_type,
+        card_zones.zone,
+        sort_array(
+            collect_list(
+                named_struct(
+                    'priority', promotions.priority,
+                    'promotion_id', promotions.promotion_id,
+                    'time_band', promotions.time_band,
+                    'segment', promotions.segment,
+                    'discount_percent', promotions.discount_percent,
+                    'valid_from', promotions.valid_from,
+                    'valid_to', promotions.valid_to
+                )
+            )
+        ) as promotions
+    from card_zones
+    inner join plan_promotions as promotions
+        on card_zones.rate_plan_id = promotions.plan_of_card
+        and card_zones.service_type = promotions.service_of_card
+        and promotions.zone in (card_zones.zone, '*')
+    group by card_zones.rate_plan_id, card_zones.service_type, card_zones.zone
+
+),
+
+rates_of_cards as (
+
+    select
+        rate_plan_id,
+        service_type,
+        zone,
+        valid_from,
+        valid_to,
+        currency,
+        map_from_entries(
+            collect_list(named_struct('band_set', band_set, 'rate', rate)) filter (where band_set is not null)
+        ) as rates
+    from priced_rates
+    group by all
+
+),
+
+final as (
+
+    select
+        rates_of_cards.rate_plan_id,
+        rates_of_cards.service_type,
+        rates_of_cards.zone,
+        rates_of_cards.valid_from,
+        rates_of_cards.valid_to,
+        rates_of_cards.currency,
+        rates_of_cards.rates,
+        promotions_of_zones.promotions
+    from rates_of_cards
+    left join promotions_of_zones
+        on rates_of_cards.rate_plan_id = promotions_of_zones.rate_plan_id
+        and rates_of_cards.service_type = promotions_of_zones.service_type
+        and rates_of_cards.zone = promotions_of_zones.zone
 
 )
 
-select * from cards
+select * from final

@@ -84,59 +84,72 @@ held_usage as (
 
 ---------- where to, or where
 
-prefix_zones as (
+zone_prefixes as (
 
-    select if(prefix = '*', '', prefix) as prefix, min(zone) as zone
+    select 'number' as kind, if(prefix = '*', '', prefix) as prefix, zone
     from {{ ref('stg_catalogue__destination_prefixes') }}
-    group by prefix
-
-),
-
-cell_zones as (
-
-    select if(cell_prefix = '*', '', cell_prefix) as cell_prefix, min(zone) as zone
+    union all
+    select 'cell' as kind, if(cell_prefix = '*', '', cell_prefix) as prefix, zone
     from {{ ref('stg_catalogue__cell_zones') }}
-    group by cell_prefix
 
 ),
 
-cells as (
+-- As much of a number or cell as any prefix can tell apart: a million numbers begin in a few thousand ways.
+placed_usage as (
 
-    select distinct cell_id from usage where record_type = 'data' and cell_id is not null
+    select
+        *,
+        if(record_type = 'data', 'cell', 'number') as kind,
+        substr(
+            if(record_type = 'data', cell_id, peer_msisdn),
+            1,
+            (select coalesce(max(length(prefix)), 0) from zone_prefixes)
+        ) as place
+    from held_usage
 
 ),
 
-zones_of_cells as (
+places as (
 
-    select cells.cell_id, max_by(cell_zones.zone, length(cell_zones.cell_prefix)) as zone
-    from cells
-    inner join cell_zones on startswith(cells.cell_id, cell_zones.cell_prefix)
-    group by cells.cell_id
+    select distinct kind, place
+    from placed_usage
+    where place is not null
 
 ),
 
--- One join a prefix length, longest first: numbers have at most 15 digits.
+place_prefixes as (
+
+    select
+        kind,
+        place,
+        explode(transform(sequence(0, length(place)), n -> substr(place, 1, n))) as prefix
+    from places
+
+),
+
+zones_of_places as (
+
+    select
+        place_prefixes.kind,
+        place_prefixes.place,
+        max(named_struct('length', length(zone_prefixes.prefix), 'zone', zone_prefixes.zone)).zone as zone
+    from place_prefixes
+    inner join zone_prefixes
+        on place_prefixes.kind = zone_prefixes.kind
+        and place_prefixes.prefix = zone_prefixes.prefix
+    group by place_prefixes.kind, place_prefixes.place
+
+),
+
 zoned_usage as (
 
     select
-        held_usage.*,
-        case
-            when record_type = 'data' then coalesce(zones_of_cells.zone, 'home')
-            else coalesce(
-                {%- for length in range(15, -1, -1) %}
-                prefixes_of_{{ length }}.zone{{ ',' if not loop.last }}
-                {%- endfor %}
-            )
-        end as zone
-    from held_usage
-    left join zones_of_cells
-        on held_usage.record_type = 'data'
-        and held_usage.cell_id = zones_of_cells.cell_id
-    {%- for length in range(15, -1, -1) %}
-    left join prefix_zones as prefixes_of_{{ length }}
-        on length(prefixes_of_{{ length }}.prefix) = {{ length }}
-        and prefixes_of_{{ length }}.prefix = substr(held_usage.peer_msisdn, 1, {{ length }})
-    {%- endfor %}
+        placed_usage.*,
+        coalesce(zones_of_places.zone, if(placed_usage.record_type = 'data', 'home', null)) as zone
+    from placed_usage
+    left join zones_of_places
+        on placed_usage.kind = zones_of_places.kind
+        and placed_usage.place = zones_of_places.place
 
 ),
 
@@ -165,8 +178,10 @@ carded_usage as (
     select
         usage.*,
         calendar.ends_at as slice_ends_at,
+        calendar.bands,
         calendar.following_slices,
         cards.currency,
+        cards.promotions,
         cards.rates,
         cards.rates[calendar.band_set] as rate,
         case
@@ -202,29 +217,25 @@ stretched_usage as (
         *,
         {{ millionths('quantity') }} as quantity_millionths,
         case
-            when reason_to_reject is null and rate is not null and rate.fault is null
+            when reason_to_reject is not null or rate is null or rate.fault is not null then null
+            when
+                record_type = 'voice'
+                and {{ millionths('quantity') }} > unix_micros(slice_ends_at) - unix_micros(event_time)
                 then concat(
-                    array(rate.initial_stretch),
-                    if(
-                        record_type = 'voice'
-                        and {{ millionths('quantity') }} > unix_micros(slice_ends_at) - unix_micros(event_time),
-                        concat(
-                            {{ stretches_of_slice('rate', 'slice_ends_at') }},
-                            flatten(
-                                transform(
-                                    filter(
-                                        following_slices,
-                                        slice -> slice.starts_at >= slice_ends_at
-                                        and unix_micros(slice.starts_at) - unix_micros(event_time)
-                                        < {{ millionths('quantity') }}
-                                    ),
-                                    slice -> {{ stretches_of_slice('rates[slice.band_set]', 'slice.ends_at') }}
-                                )
-                            )
-                        ),
-                        rate.stretches
+                    {{ stretches_of_slice('rate.stretches', 'slice_ends_at') }},
+                    flatten(
+                        transform(
+                            filter(
+                                following_slices,
+                                slice -> slice.starts_at >= slice_ends_at
+                                and unix_micros(slice.starts_at) - unix_micros(event_time)
+                                < {{ millionths('quantity') }}
+                            ),
+                            slice -> {{ stretches_of_slice('slice(rates[slice.band_set].stretches, 2, 1000)', 'slice.ends_at') }}
+                        )
                     )
                 )
+            else rate.stretches
         end as stretches
     from carded_usage
 
@@ -327,7 +338,16 @@ listed_usage as (
     select
         *,
         {{ round_money('capped_amount', 'rate.rounding_mode', 'rate.units_per_one') }} as list_price,
-        get(filter(rate.promotions, promotion -> promotion.segment in (segment, '*')), 0) as promotion
+        get(
+            filter(
+                promotions,
+                promotion -> promotion.segment in (segment, '*')
+                and (promotion.time_band = '*' or array_contains(bands, promotion.time_band))
+                and promotion.valid_from <= local_date
+                and (promotion.valid_to is null or promotion.valid_to > local_date)
+            ),
+            0
+        ) as promotion
     from capped_usage
 
 ),

@@ -47,6 +47,8 @@ days as (
             else 'weekday'
         end as day_type,
 
+        cast(dates.local_date as timestamp) as midnight,
+
         -- every zone's local day lies within these instants, so equal offsets mean that no clock changes in it
         cast(dates.local_date as timestamp) - interval 16 hours as utc_before,
         cast(dates.local_date as timestamp) + interval 40 hours as utc_after
@@ -65,70 +67,72 @@ clocks as (
 
 ),
 
+-- the minutes of a local day at which a band begins or ends, in pairs
 edges as (
 
-    select from_minute as edge_minute from time_bands
-    union
-    select to_minute from time_bands
-    union
-    select explode(array(0, 1440))
+    select
+        array_sort(
+            array_distinct(concat(array(0, 1440), flatten(collect_list(array(from_minute, to_minute)))))
+        ) as edge_minutes
+    from time_bands
 
 ),
 
 spans as (
 
     select
-        edge_minute as from_minute,
-        lead(edge_minute) over (order by edge_minute) as to_minute
+        transform(
+            sequence(1, size(edge_minutes) - 1),
+            i -> named_struct('from_minute', edge_minutes[i - 1], 'to_minute', edge_minutes[i])
+        ) as spans_of_a_day
     from edges
-    where edge_minute between 0 and 1440
-
-),
-
-plain_slices as (
-
-    select
-        clocks.local_date,
-        clocks.day_type,
-        spans.from_minute as local_minute,
-        cast(clocks.local_date as timestamp) + make_dt_interval(0, 0, spans.from_minute) - clocks.offset_before as starts_at,
-        cast(clocks.local_date as timestamp) + make_dt_interval(0, 0, spans.to_minute) - clocks.offset_before as ends_at
-    from clocks
-    cross join spans
-    where clocks.offset_before = clocks.offset_after and spans.to_minute is not null
 
 ),
 
 -- On a day whose clock changes, every minute is a slice of its own: local times are skipped or come twice.
-minutes as (
+exploded_slices as (
 
     select
-        local_date,
-        day_type,
-        explode(sequence(utc_before, utc_after, interval 1 minute)) as starts_at
+        clocks.local_date,
+        clocks.day_type,
+        explode(
+            if(
+                clocks.offset_before = clocks.offset_after,
+                transform(
+                    spans.spans_of_a_day,
+                    span -> named_struct(
+                        'starts_at', clocks.midnight - clocks.offset_before + make_dt_interval(0, 0, span.from_minute),
+                        'ends_at', clocks.midnight - clocks.offset_before + make_dt_interval(0, 0, span.to_minute)
+                    )
+                ),
+                transform(
+                    sequence(clocks.utc_before, clocks.utc_after, interval 1 minute),
+                    begins_at -> named_struct('starts_at', begins_at, 'ends_at', begins_at + interval 1 minute)
+                )
+            )
+        ) as slice
     from clocks
-    where offset_before <> offset_after
+    cross join spans
 
 ),
 
-clock_change_slices as (
+local_slices as (
 
     select
         local_date,
         day_type,
-        hour({{ local_time('starts_at') }}) * 60 + minute({{ local_time('starts_at') }}) as local_minute,
-        starts_at,
-        starts_at + interval 1 minute as ends_at
-    from minutes
-    where cast({{ local_time('starts_at') }} as date) = local_date
+        slice.starts_at,
+        slice.ends_at,
+        {{ local_time('slice.starts_at') }} as local_time
+    from exploded_slices
 
 ),
 
 slices as (
 
-    select * from plain_slices
-    union all
-    select * from clock_change_slices
+    select *, hour(local_time) * 60 + minute(local_time) as local_minute
+    from local_slices
+    where cast(local_time as date) = local_date
 
 ),
 

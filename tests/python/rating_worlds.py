@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -24,7 +25,8 @@ VALID = "valid_from date, valid_to date"
 SCHEMAS = {
     "products": "product_id string, product_name string, service_type string, unit string",
     "rate_plans": (
-        f"rate_plan_id string, rate_plan_name string, currency string, monthly_fee {MONEY}, minimum_spend {MONEY}, {VALID}"
+        "rate_plan_id string, rate_plan_name string, currency string, "
+        f"monthly_fee {MONEY}, minimum_spend {MONEY}, {VALID}"
     ),
     "product_rates": (
         "product_rate_id string, rate_plan_id string, product_id string, zone string, time_band string, "
@@ -302,7 +304,7 @@ def random_bands(random_: random.Random) -> list[TimeBand]:
     bands = []
     for day_type in DAY_TYPES:
         edges = sorted({0, 1440, *random_.sample(range(30, 1440, 15), 2), random_.randrange(1, 1440)})
-        for number, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        for number, (start, end) in enumerate(pairwise(edges)):
             bands.append(TimeBand(("day", "night")[number % 2], day_type, clock(start), clock(end)))
     for name in ("happy", "rush"):
         for day_type in random_.sample(DAY_TYPES, 2):
@@ -311,7 +313,7 @@ def random_bands(random_: random.Random) -> list[TimeBand]:
     return bands
 
 
-def random_rate(
+def random_rate(  # noqa: PLR0917
     random_: random.Random, key: str, plan: str, product: str, service: str, zone: str, band: str
 ) -> list[ProductRate]:
     """Return the steps of one rate, or of two that follow each other in time."""
