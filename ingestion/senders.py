@@ -16,12 +16,14 @@ from typing import Any, Protocol, Self
 from ingestion.console import UserError
 from ingestion.settings import Settings
 
-LINGER_MS = 50
-BATCH_BYTES = 1 << 20
-DELIVERY_TIMEOUT_MS = 30_000
-REQUEST_TIMEOUT_MS = 10_000
+LINGER_MS, BATCH_BYTES = 50, 1 << 20
+"""How long a batch waits to fill, and how large it may become."""
+DELIVERY_TIMEOUT_MS, REQUEST_TIMEOUT_MS = 30_000, 10_000
+"""How long a message may take, retries included, and one request of it."""
 FIND_TIMEOUT_MS = 5_000
-"""How long to look for a broker before saying that it is gone; for deliveries, retries included; for one request."""
+"""How long to look for a broker."""
+NEW_TOPIC_SECONDS = 2.0
+"""How long brokers may take to learn of a topic that another one has just made."""
 LOOK_EVERY = 1_000
 """Messages between two looks at what was acknowledged."""
 MOST_PENDING, MOST_PENDING_BYTES = 50_000, 64 << 20
@@ -82,7 +84,11 @@ def require_topic(config: Settings) -> None:
             **config.kafka_client(), bootstrap_timeout_ms=FIND_TIMEOUT_MS, request_timeout_ms=REQUEST_TIMEOUT_MS
         )
         try:
-            found = admin.describe_topics([config.cdr_topic])[0]["error_code"] == 0
+            found = False
+            begin = time.monotonic()
+            while not found and time.monotonic() - begin < NEW_TOPIC_SECONDS:
+                found = admin.describe_topics([config.cdr_topic])[0]["error_code"] == 0
+                time.sleep(0 if found else 0.2)
         finally:
             admin.close()
     except KafkaTimeoutError:

@@ -28,7 +28,7 @@ def write_traffic(
 
     Args:
         traffic: the run.
-        out: file name; `.gz` at its end packs it, `-` is standard output, which has no manifest.
+        out: file name; `.gz` at its end packs it, `-` is standard output. What isn't a file gets no manifest.
         rate: lines a second; None is as fast as can be.
         written: told how many lines there are so far.
 
@@ -38,7 +38,9 @@ def write_traffic(
     try:
         with ExitStack() as stack:
             file = _open(out, stack)
-            manifest = None if out == STANDARD_OUTPUT else stack.enter_context(ManifestWriter(Path(out), traffic.spec))
+            # a pipe or a device has nothing beside it
+            beside = out != STANDARD_OUTPUT and Path(out).is_file()
+            manifest = stack.enter_context(ManifestWriter(Path(out), traffic.spec)) if beside else None
             lines = 0
             for chunk in traffic.chunks():
                 for piece, size in _pieces(chunk, rate):

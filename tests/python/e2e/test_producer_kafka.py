@@ -7,8 +7,11 @@ import pytest
 
 from ingestion.console import UserError
 from ingestion.producer import IncompleteError, produce_files
-from ingestion.senders import Client
+from ingestion.senders import Client, open_sender
 from ingestion.settings import Settings
+from ingestion.traffic.output import send_traffic, write_traffic
+from ingestion.traffic.spec import traffic_spec
+from ingestion.traffic.stream import Traffic
 
 pytestmark = pytest.mark.stack
 
@@ -85,6 +88,23 @@ def test_both_clients_put_a_subscriber_in_the_same_partition(topic: Settings, tm
         partitions.setdefault(key, set()).add(partition)
     assert len(partitions) == 50
     assert all(len(places) == 1 for places in partitions.values())
+
+
+def test_a_generated_run_is_the_same_in_kafka_as_in_a_file(topic: Settings, tmp_path: Path) -> None:
+    spec = traffic_spec(
+        count=3000,
+        mix="voice=60,data=30,sms=10",
+        anomalies="corrupt=5,duplicate=5",
+        seed=1,
+        first_day="2025-06-01",
+        last_day="2025-06-30",
+        customers=50,
+    )
+    write_traffic(Traffic(spec, "212"), str(tmp_path / "cdr.json"))
+    with open_sender(topic, Client.KAFKA_PYTHON) as sender:
+        send_traffic(Traffic(spec, "212"), sender, "212")
+    lines = (tmp_path / "cdr.json").read_bytes().splitlines()
+    assert sorted(value for _, _, _, value in messages(topic)) == sorted(lines)
 
 
 def test_a_line_larger_than_the_topic_takes_is_told(topic: Settings, client: Client, tmp_path: Path) -> None:

@@ -257,6 +257,11 @@ def test_no_records_is_a_file_too(tmp_path: Path) -> None:
     assert manifest_of(file)["injected"] == []
 
 
+def test_a_pipe_or_a_device_has_no_manifest_beside_it() -> None:
+    write_traffic(Traffic(make_spec(10), "212"), "/dev/null")
+    assert not Path("/dev/null.manifest.json").exists()
+
+
 def test_an_interrupted_run_leaves_no_manifest(tmp_path: Path) -> None:
     file = tmp_path / "cdr.json"
 
