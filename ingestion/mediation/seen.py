@@ -6,6 +6,7 @@ are a cache of the landing table, of which `covered` says how much they know: de
 """
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class SeenKeys:
             if kept["table_id"] == table_id:
                 runs = [(name, np.load(folder / name, mmap_mode="r")) for name in kept["runs"]]
                 return cls(folder, table_id, kept["covered"], runs)
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, EOFError):
             pass
         return cls(folder, table_id)
 
@@ -61,7 +62,10 @@ class SeenKeys:
         for name, run in runs:
             kept = name or f"run-{batch_id}-{run.shape[1]}.npy"
             if not name:
-                np.save(self.folder / kept, run)
+                with (self.folder / kept).open("wb") as file:
+                    np.save(file, run)
+                    file.flush()
+                    os.fsync(file.fileno())
             named.append((kept, np.load(self.folder / kept, mmap_mode="r") if not name else run))
         state = {"table_id": self.table_id, "covered": batch_id, "runs": [name for name, _ in named]}
         part = self.folder / "seen.json.part"

@@ -20,6 +20,8 @@ from ingestion.records import (
 
 REPLAY_HEADERS = {REPLAY_TOPIC_HEADER: "string", REPLAY_PARTITION_HEADER: "int", REPLAY_OFFSET_HEADER: "bigint"}
 HEADERS = "array<struct<key string, value binary>>"
+LONG_NUMBER = r"[0-9][0-9.]{15}"
+"""What does not surely keep its digits on its way through a double."""
 NESTED = r"^[\[{]"
 
 JUDGED_COLUMNS = tuple(name for name in LANDING_COLUMNS if name not in ("landed_at", "batch_id"))
@@ -54,7 +56,7 @@ def parse(messages: DataFrame) -> DataFrame:
         *replay_columns(headers),
         F.when(F.is_valid_utf8(text), read).alias("pair"),
     )
-    record = F.col("pair")[0]
+    record = F.get(F.col("pair"), F.lit(0))
     whole = (F.size("pair") == 2) & (F.get(F.col("pair"), F.lit(1))["end"] == F.col("offset").cast("string"))
     keys = F.map_keys(record)
     unique = F.size(F.array_distinct(keys)) == F.size(keys)
@@ -71,7 +73,7 @@ def read_fields(parsed: DataFrame, country_code: str) -> DataFrame:
     )
     return with_texts.select(
         "*",
-        *(READERS[kind](F.col(f"text_{column}"), country_code).alias(column) for column, kind in _columns().items()),
+        *(READERS[kind](_exact(column, kind), country_code).alias(column) for column, kind in _columns().items()),
     )
 
 
@@ -103,6 +105,20 @@ def content_digest(fields: Column) -> Column:
 def _sorted_json(text: Column) -> Column:
     """Return nested JSON with its keys in order, or the text itself where it only looks like JSON."""
     return F.coalesce(F.to_json(F.try_parse_json(text)), text)
+
+
+def _exact(column: str, kind: Kind) -> Column:
+    """Return a field's text, read once more where the record has a number too long for a double.
+
+    Spark's JSON map makes every fraction a double. Variants keep decimals, but to read all fields from one is slow.
+    """
+    text = F.col(f"text_{column}")
+    if kind != "volume":
+        return text
+    record = F.col("raw").cast("string")
+    paths = [f"$.{field.name}" for kind in RECORD_TYPES for field in kind.fields if field.column == column]
+    exact = [F.try_variant_get(F.try_parse_json(record), path, "string") for path in paths]
+    return F.when(text.isNotNull() & record.rlike(LONG_NUMBER), F.coalesce(*exact, text)).otherwise(text)
 
 
 def _columns() -> dict[str, Kind]:
