@@ -70,7 +70,9 @@ group by period, state, currency
 order by period, currency, state
 """
 
-PLAN_NAMES = "select rate_plan_id, rate_plan_name from reporting.rate_plans order by rate_plan_id, valid_from"
+# The catalogue may have been loaded into either side, or both: where they differ, the served one counts.
+SEEDED_PLANS = "select rate_plan_id, rate_plan_name from {schema}.rate_plans order by valid_from"
+SERVED_PLANS = "select rate_plan_id, rate_plan_name from reporting.rate_plans order by valid_from"
 
 LANDED = """
 select
@@ -87,7 +89,6 @@ where status = 'error'
 group by reason
 """
 
-ASSURANCE = ("assurance_daily_totals", "assurance_monthly_totals", "assurance_offset_gaps", "assurance_served_totals")
 DAILY_TOTALS = "select landed_on, landing_difference, rating_difference from {schema}.assurance_daily_totals"
 MONTHLY_TOTALS = """
 select
@@ -216,8 +217,9 @@ def collect(settings: Settings) -> Report:
     timezone = rating_timezone()
     tables = _tables(settings)
     landed = [Landed(row[0], row[1], *map(_utc, row[2:])) for row in thrift.execute(settings, LANDED)]
-    assured = tables.issuperset(ASSURANCE)
-    months = [Month(*row) for row in _ask(settings, MONTHLY_TOTALS)] if assured else []
+    months = [Month(*row) for row in _ask(settings, tables, "assurance_monthly_totals", MONTHLY_TOTALS)]
+    on_bills = _ask(settings, tables, "billed_usage", RECORDS_ON_BILLS)
+    seeded_plans = _ask(settings, tables, "rate_plans", SEEDED_PLANS)
     with _served(settings) as served:
         return Report(
             generated_at=datetime.now(UTC),
@@ -225,12 +227,12 @@ def collect(settings: Settings) -> Report:
             landed=landed,
             error_reasons=dict(thrift.execute(settings, ERROR_REASONS)),
             usage=_rows(served, Usage, USAGE, timezone=timezone),
-            records_on_bills=_ask(settings, RECORDS_ON_BILLS)[0][0] if "billed_usage" in tables else 0,
+            records_on_bills=on_bills[0][0] if on_bills else 0,
             bills=_rows(served, Bills, BILLS),
             customers=_rows(served, Customer, CUSTOMERS, top=TOP_CUSTOMERS),
-            plan_names=dict(served.execute(PLAN_NAMES).fetchall()),
+            plan_names=dict(seeded_plans) | dict(served.execute(SERVED_PLANS).fetchall()),
             months=months,
-            equations=_equations(settings, months) if assured else [],
+            equations=_equations(settings, tables, months),
         )
 
 
@@ -265,17 +267,21 @@ def _tables(settings: Settings) -> set[str]:
     return {row[1] for row in thrift.execute(settings, f"show tables in {settings.dbt_schema}")}
 
 
-def _ask(settings: Settings, query: str) -> list[tuple[Any, ...]]:
-    """Ask a question of dbt's tables; the schema's name is one that the settings have checked."""
-    return thrift.execute(settings, query.format(schema=settings.dbt_schema))
+def _ask(settings: Settings, tables: set[str], table: str, query: str) -> list[tuple[Any, ...]]:
+    """Ask a question of one of dbt's tables: no rows where it was never built.
+
+    The schema's name comes from the settings, which have checked it.
+    """
+    return thrift.execute(settings, query.format(schema=settings.dbt_schema)) if table in tables else []
 
 
-def _equations(settings: Settings, months: list[Month]) -> list[Equation]:
-    """Return the control totals that the last run of dbt made, as the models in `models/assurance` have them."""
-    days = _ask(settings, DAILY_TOTALS)
-    gaps = _ask(settings, OFFSET_GAPS)
-    served = _ask(settings, SERVED_TOTALS)
-    return [
+def _equations(settings: Settings, tables: set[str], months: list[Month]) -> list[Equation]:
+    """Return the control totals that dbt made, as the models in `models/assurance` have them."""
+    days = _ask(settings, tables, "assurance_daily_totals", DAILY_TOTALS)
+    gaps = _ask(settings, tables, "assurance_offset_gaps", OFFSET_GAPS)
+    served = _ask(settings, tables, "assurance_served_totals", SERVED_TOTALS)
+    partitions = thrift.execute(settings, PARTITIONS)[0][0] if "assurance_offset_gaps" in tables else 0
+    equations = [
         Equation(
             "received = normal + error + duplicate",
             len(days),
@@ -296,7 +302,7 @@ def _equations(settings: Settings, months: list[Month]) -> list[Equation]:
         ),
         Equation(
             "every offset of every partition was landed",
-            _ask(settings, PARTITIONS)[0][0],
+            partitions,
             "partitions",
             tuple(f"{topic} {partition}, offsets {first} to {last}: {n}" for topic, partition, first, last, n in gaps),
         ),
@@ -311,6 +317,7 @@ def _equations(settings: Settings, months: list[Month]) -> list[Equation]:
             ),
         ),
     ]
+    return [equation for equation in equations if equation.checked]
 
 
 def _utc(moment: datetime) -> datetime:

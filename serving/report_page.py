@@ -21,6 +21,7 @@ RATING = ("rated", "rejected", "unmatched", "error")
 SERVICES = ("voice", "sms", "data")
 SERVICE_NAMES = {"voice": "Voice", "sms": "SMS", "data": "Data"}
 PSEUDONYM_DIGITS = 12
+SHOWN_BARS = 10
 
 # ISO 4217: the currencies whose minor unit is not a hundredth
 DIGITLESS = {
@@ -132,6 +133,7 @@ def render(report: Report) -> str:
         "customers": _by_currency(report.customers),
         "broken": [equation for equation in report.equations if equation.broken],
         "pseudonym_digits": PSEUDONYM_DIGITS,
+        "shown_bars": SHOWN_BARS,
         "service_names": SERVICE_NAMES,
         "facts": facts(report),
     }

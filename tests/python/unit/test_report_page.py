@@ -125,6 +125,13 @@ def test_revenue_is_split_without_losing_a_cent() -> None:
         assert bars == sorted(bars, key=lambda bar: -(bar.amount or 0))
 
 
+def test_the_tail_of_a_long_table_is_folded_away_not_dropped() -> None:
+    reasons = {f"INVALID_FIELD_{number:02d}": 50 - number for number in range(13)}
+    page = Page(render(replace(small_operator(), error_reasons=reasons)))
+    assert "3 more" in page.text
+    assert [reason for reason in reasons if reason not in page.text] == []
+
+
 def test_currencies_are_never_added_up() -> None:
     world = small_operator()
     dinars = [replace(row, currency="TND", cost=Decimal("0.0005")) for row in world.usage[:2]]
