@@ -4,7 +4,9 @@ from typing import NoReturn
 
 import typer
 
+from ingestion import generate_cdr, producer, replay, run, stream_mediation
 from ingestion.console import run_app
+from serving import close, invoices, quote, report
 from stack import commands
 
 app = typer.Typer(
@@ -15,7 +17,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (commands.up, commands.status, commands.down, commands.env):
+for command in (
+    run.demo,
+    commands.up,
+    commands.status,
+    commands.down,
+    commands.env,
+    generate_cdr.generate,
+    generate_cdr.customers,
+    producer.produce,
+    stream_mediation.mediate,
+    replay.replay,
+    run.run,
+    close.close,
+    invoices.invoices,
+    quote.quote,
+    report.report,
+):
     app.command()(command)
 
 
