@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from serving import charts
 from serving.report_data import Bills, Customer, Report, Usage
@@ -118,6 +118,7 @@ def render(report: Report) -> str:
         "money": money,
         "moment": moment,
         "words": words,
+        "breakable": breakable,
     }
     currencies = sorted({row.currency for row in report.usage if row.currency and row.status == "rated"})
     view: dict[str, Any] = {
@@ -311,6 +312,11 @@ def moment(time: datetime) -> str:
 def words(name: str) -> str:
     """Write a code such as `north_america` as words."""
     return name.replace("_", " ")
+
+
+def breakable(text: str) -> Markup:
+    """Return a text, escaped, whose line may break after an underscore, as those of long codes must on a phone."""
+    return Markup("_<wbr>").join(escape(part) for part in plain(text).split("_"))
 
 
 def plain(text: str) -> str:

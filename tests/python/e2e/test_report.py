@@ -41,12 +41,18 @@ class Texts(HTMLParser):
         self.parts: list[str] = []
         self.feed(html)
 
+    def handle_starttag(self, tag: str, _attributes: object) -> None:
+        self.parts.append("" if tag == "wbr" else " ")
+
+    def handle_endtag(self, _tag: str) -> None:
+        self.parts.append(" ")
+
     def handle_data(self, data: str) -> None:
         self.parts.append(data)
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self.parts).split())
+        return " ".join("".join(self.parts).split())
 
 
 @pytest.fixture

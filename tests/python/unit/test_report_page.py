@@ -13,7 +13,8 @@ from serving.report_data import Customer, Equation, Landed, Report
 from serving.report_page import funnel, money, plain, render, revenue, share
 
 HOSTILE = "<script>alert(1)</script>\"' onload=x \u202e321 & \x07"
-VOID = {"meta", "link", "br"}
+VOID = {"meta", "link", "br", "wbr"}
+INLINE = {"bdi", "wbr"}
 
 
 class Page(HTMLParser):
@@ -30,6 +31,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attributes)))
+        self.texts.append("" if tag in INLINE else " ")
         if tag not in VOID:
             self.open.append(tag)
 
@@ -38,13 +40,14 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+        self.texts.append("" if tag in INLINE else " ")
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self.texts).split())
+        return " ".join("".join(self.texts).split())
 
 
 def test_the_page_needs_nothing_from_anywhere() -> None:
