@@ -14,9 +14,9 @@ from typing import Annotated, BinaryIO, NoReturn, cast
 import typer
 
 from ingestion.console import UserError, err, fail, progress, run_command
+from ingestion.pace import paced
 from ingestion.senders import Client, DeliveryError, Sender, open_sender
 from ingestion.settings import Settings, settings
-from ingestion.traffic.pace import paced
 
 LARGEST_LINE = 1_000_000
 """Bytes. A broker takes messages of 1 MiB with their key and envelope unless it is told otherwise."""

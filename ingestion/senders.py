@@ -5,6 +5,7 @@ both place a key in the same partition (murmur2, as Java's client does).
 """
 
 import logging
+import socket
 import time
 from collections import deque
 from contextlib import AbstractContextManager, suppress
@@ -92,10 +93,7 @@ def require_topic(config: Settings) -> None:
         finally:
             admin.close()
     except KafkaTimeoutError:
-        raise UserError(
-            f"no Kafka broker answers at {config.kafka_bootstrap_servers}: "
-            "run `telecom up` or set KAFKA_BOOTSTRAP_SERVERS"
-        ) from None
+        raise UserError(_silence(config.kafka_bootstrap_servers)) from None
     except KafkaError as error:
         raise UserError(f"Kafka at {config.kafka_bootstrap_servers} refuses: {error}") from None
     if not found:
@@ -103,6 +101,18 @@ def require_topic(config: Settings) -> None:
             f"topic {config.cdr_topic} is not on {config.kafka_bootstrap_servers}: "
             "run `telecom up`, create it, or set TELECOM_CDR_TOPIC"
         )
+
+
+def _silence(servers: str) -> str:
+    """Say why none of the servers answers: kafka-python waits in silence even where one refuses the login."""
+    for server in servers.split(","):
+        host, port = server.rsplit(":", 1)
+        with suppress(OSError), socket.create_connection((host, int(port)), timeout=FIND_TIMEOUT_MS / 1000):
+            return (
+                f"{server} takes connections, but not as a Kafka client: check KAFKA_SECURITY_PROTOCOL, "
+                "KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SSL_CAFILE"
+            )
+    return f"no Kafka broker answers at {servers}: run `telecom up` or set KAFKA_BOOTSTRAP_SERVERS"
 
 
 class KafkaPythonSender:

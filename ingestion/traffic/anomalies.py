@@ -31,9 +31,9 @@ class Injury:
         slot: the field that is spoilt; empty for the line as a whole.
         detail: what the manifest says of it.
         reason: the reason mediation must give.
-        value: bytes put in the field's place; None leaves the field out, negates it or cuts the line, as `how` says.
-        quoted: whether the value is a JSON string.
         how: `leave out`, `overwrite`, `negate` or `truncate`.
+        value: bytes that overwrite the field.
+        quoted: whether they are a JSON string.
     """
 
     slot: str
@@ -132,7 +132,7 @@ class Findings:
 
 @dataclass
 class Memory:
-    """A uniform sample of the well-formed lines written so far, for far copies: as large as it is on the first day."""
+    """A uniform sample of the well-formed lines written so far, for far copies; its size never changes."""
 
     width: int
     seen: int = 0

@@ -1,9 +1,7 @@
 """When people use the network, for how long and where: one chunk of well-formed records as columns."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -20,6 +18,7 @@ WEEKDAY = (14, 8, 5, 4, 4, 7, 16, 32, 52, 62, 66, 68, 72, 66, 60, 60, 64, 74, 86
 WEEKEND = (28, 18, 11, 7, 5, 6, 10, 18, 30, 44, 56, 62, 66, 62, 58, 58, 64, 74, 88, 102, 108, 100, 76, 46)
 """Traffic of each local hour, against 100 in the evening of a weekday."""
 AT_WORK = range(9, 18)
+SATURDAY = 5
 
 STRANGER_SHARE = 0.01
 UNANSWERED = 0.02
@@ -83,7 +82,12 @@ class Behaviour:
         """
         self._spec, self._population, self._partners = spec, population, partners
         self._begin = int(datetime.combine(spec.first_day, datetime.min.time(), UTC).timestamp())
-        hours = np.fromiter(self._hour_weights(), dtype=np.float64, count=spec.days * 24)
+        start = datetime.fromtimestamp(self._begin, UTC)
+        local = [(start + timedelta(hours=hour)).astimezone(LOCAL_TIME) for hour in range(spec.days * 24)]
+        hours = np.array(
+            [(WEEKEND if moment.weekday() >= SATURDAY else WEEKDAY)[moment.hour] for moment in local], float
+        )
+        self._working = np.array([moment.weekday() < SATURDAY and moment.hour in AT_WORK for moment in local])
         self._curve = np.concatenate([[0.0], np.cumsum(hours)]) / hours.sum()
         self._hour_starts = self._begin + 3600.0 * np.arange(len(hours) + 1)
         begun = population.activation * 86_400 <= self._begin
@@ -92,18 +96,6 @@ class Behaviour:
             raise UserError(f"--from {spec.first_day}: no subscription has begun by then, the first begins on {first}")
         self._slots = [_slots(use) for use in population.use]
         self._veterans = _slots(population.use[0] * begun)
-
-    def _hour_weights(self) -> Iterator[float]:
-        start = datetime.fromtimestamp(self._begin, UTC)
-        for hour in range(self._spec.days * 24):
-            local = (start + timedelta(hours=hour)).astimezone(LOCAL_TIME)
-            yield (WEEKEND if local.weekday() >= 5 else WEEKDAY)[local.hour]
-
-    @cached_property
-    def _working(self) -> NDArray[np.bool_]:
-        start = datetime.fromtimestamp(self._begin, UTC)
-        local = ((start + timedelta(hours=hour)).astimezone(LOCAL_TIME) for hour in range(self._spec.days * 24))
-        return np.array([moment.weekday() < 5 and moment.hour in AT_WORK for moment in local])
 
     def times(self, first: int, size: int, random: np.random.Generator) -> Ints:
         """Return the ascending event times of `size` lines from number `first` (from 0) on."""

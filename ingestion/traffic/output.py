@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from ingestion.console import UserError
+from ingestion.pace import paced
 from ingestion.producer import IncompleteError, send_lines
 from ingestion.senders import Sender
 from ingestion.traffic.manifest import ManifestWriter
-from ingestion.traffic.pace import paced
 from ingestion.traffic.stream import Chunk, Traffic
 
 STANDARD_OUTPUT = "-"

@@ -149,7 +149,7 @@ def choose_partners(
     Returns:
         Index into the directory, a record each.
     """
-    # the square root turned round: the first few of a circle get most of the calls
+    # a power above 1 makes small ranks frequent: the best friends get most of the calls
     rank = (draws[0] ** 2.2 * CIRCLE).astype(np.int64)
     chosen: Ints = partners.circle[subject, rank].astype(np.int64)
     far = np.flatnonzero(draws[1] > 0.82)

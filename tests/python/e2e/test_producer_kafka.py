@@ -134,3 +134,10 @@ def test_a_broker_that_is_not_there_is_named(stack: Settings, client: Client, tm
     silent = stack.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
     with pytest.raises(UserError, match=r"no Kafka broker answers at 127\.0\.0\.1:1: run `telecom up`"):
         produce_files(silent, [str(tmp_path / "cdr.json")], client=client)
+
+
+def test_a_broker_that_lets_nobody_in_is_not_called_silent(stack: Settings, client: Client, tmp_path: Path) -> None:
+    (tmp_path / "cdr.json").write_bytes(b"a\n")
+    locked = stack.model_copy(update={"kafka_security_protocol": "SASL_PLAINTEXT", "kafka_sasl_username": "me"})
+    with pytest.raises(UserError, match=r"takes connections, but not as a Kafka client: check KAFKA_SECURITY_PROTOCOL"):
+        produce_files(locked, [str(tmp_path / "cdr.json")], client=client)
