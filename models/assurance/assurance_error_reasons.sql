@@ -1,3 +1,6 @@
+-- Read from the landing zone alone, and still built by `dbt run --select rating+`: its tests would not find the table.
+-- depends_on: {{ ref('rated_usage') }}
+
 with
 
 errors as (
