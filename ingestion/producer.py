@@ -219,7 +219,7 @@ def as_interrupt(_signal: int, _frame: object) -> NoReturn:
 def produce(
     files: Annotated[
         list[str],
-        typer.Argument(help="JSON files, a record a line; .gz is unpacked, - is standard input.", metavar="FILE..."),
+        typer.Argument(help="JSON files, a record a line; .gz is unpacked, - is standard input.", metavar="FILE"),
     ],
     rate: Annotated[float | None, typer.Option(help="Lines a second, for a live feel.", min=0.1)] = None,
     from_line: Annotated[int, typer.Option(help="Begin at this line, counted over all files.", min=1)] = 1,
