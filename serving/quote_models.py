@@ -25,6 +25,8 @@ CLOSED_SCHEMA = "closed"
 SELECTED = ("+rated_usage", "+bills", "tag:catalogue")
 PROJECT_FOLDERS = ("models", "macros", "snapshots", "seeds", "profiles", "dbt_project", "tests")
 PROJECT_FILES = (".sql", ".yml", ".md")
+KEPT = 5
+"""States of the project whose SQL stays in the cache: two checkouts must not drive each other's out."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +93,14 @@ def _project_files() -> Iterator[Path]:
 
 
 def _keep(file: Path, text: str) -> None:
-    """Write a cache file as a whole or not at all, and drop those of earlier states of the project."""
+    """Write a cache file as a whole or not at all, and drop the oldest beyond `KEPT`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".part", delete=False) as part:
         part.write(text)
     Path(part.name).rename(file)
-    for other in file.parent.glob("*.json"):
-        if other != file:
-            other.unlink(missing_ok=True)
+    by_age = sorted(file.parent.glob("*.json"), key=lambda other: other.stat().st_mtime, reverse=True)
+    for old in by_age[KEPT:]:
+        old.unlink(missing_ok=True)
 
 
 def _from_json(text: str) -> Project:

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table as Grid
 
 from ingestion.console import out
@@ -42,66 +43,65 @@ def print_receipts(usage: Sequence[dict[str, Any]], catalogue: Sequence[Table]) 
     """Print each record's price step by step, as a customer would want it explained."""
     rates = {rate["product_rate_id"]: rate for rate in _rows(catalogue, "product_rates")}
     for record in usage:
-        out.print(_receipt(record, rates))
+        _print_line(_title(record), "bold")
+        if record["rating_status"] == "rated":
+            out.print(_receipt(record, rates))
+        _print_line(f"{_facts(record)}\n")
+
+
+def _title(record: dict[str, Any]) -> str:
+    to = f" to {record['peer_msisdn']}" if record["peer_msisdn"] else ""
+    when = f"{record['event_time']:%Y-%m-%d %H:%M:%S} UTC"
+    what = f"{record['record_type']} of {_short(record['quantity'])} {UNITS[record['record_type']]}"
+    return f"{record['record_id']}: {what} by {record['msisdn']}{to}, {when}"
+
+
+def _facts(record: dict[str, Any]) -> str:
+    """Return where the price comes from, or why there is none."""
+    parts = [("customer", "customer_id"), ("plan", "rate_plan_id"), ("product", "product_id")]
+    parts += [("zone", "zone"), ("band", "time_band")]
+    facts = ", ".join(f"{word} {record[column]}" for word, column in parts if record[column])
+    if record["rating_status"] == "rated":
+        return facts
+    return f"{record['rating_status']}: {record['status_reason']}" + (f" ({facts})" if facts else "")
 
 
 def _receipt(record: dict[str, Any], rates: dict[str, dict[str, Any]]) -> Grid:
     unit = UNITS[record["record_type"]]
-    peer = f" to {record['peer_msisdn']}" if record["peer_msisdn"] else ""
-    grid = Grid(
-        title=f"{record['record_type']} of {record['msisdn']}{peer}, {record['event_time']:%Y-%m-%d %H:%M:%S} UTC, "
-        f"{_short(record['quantity'])} {unit}",
-        caption=_caption(record),
-        title_justify="left",
-        caption_justify="left",
-    )
-    grid.add_column("charge")
-    grid.add_column("price")
+    grid = Grid("charge", "price")
     for heading in ("pulses", unit, "amount"):
         grid.add_column(heading, justify="right")
-    if record["rating_status"] != "rated":
-        return grid
     grid.add_row("connect fee", "", "", "", _short(record["connect_fee"]))
     for charge in record["charges"]:
         rate = rates[charge["product_rate_id"]]
         price = f"{_short(rate['unit_price'])} per {_short(rate['unit_size'])} {unit}"
         units, amount = _short(charge["units"]), _short(charge["amount"])
-        grid.add_row(charge["product_rate_id"], price, str(charge["pulses"]), units, amount)
+        grid.add_row(escape(charge["product_rate_id"]), price, str(charge["pulses"]), units, amount)
     total = record["connect_fee"] + sum(charge["amount"] for charge in record["charges"])
     list_price = record["connect_fee"] + record["usage_charge"]
     if total != list_price:
         grid.add_row("capped and rounded", "", "", "", _short(list_price - total))
     if record["promotion_id"]:
-        grid.add_row(record["promotion_id"], "", "", "", _short(-record["promotion_amount"]))
+        grid.add_row(escape(record["promotion_id"]), "", "", "", _short(-record["promotion_amount"]))
     grid.add_section()
-    grid.add_row("cost", "", "", _short(record["billed_units"]), f"{_short(record['cost'])} {record['currency']}")
+    cost = f"{_short(record['cost'])} {escape(record['currency'])}"
+    grid.add_row("cost", "", "", _short(record["billed_units"]), cost)
     return grid
-
-
-def _caption(record: dict[str, Any]) -> str:
-    """Return where the price comes from, or why there is none."""
-    parts = [("record", "record_id"), ("customer", "customer_id"), ("plan", "rate_plan_id"), ("product", "product_id")]
-    parts += [("zone", "zone"), ("band", "time_band")]
-    facts = ", ".join(f"{word} {record[column]}" for word, column in parts if record[column])
-    if record["rating_status"] == "rated":
-        return facts
-    return f"{record['rating_status']}: {record['status_reason']} ({facts})"
 
 
 def print_bills(invoices: Iterable[str]) -> None:
     """Print each invoice as a table of its lines."""
     for text in invoices:
-        out.print(_bill(json.loads(text, parse_float=Decimal)))
+        invoice = json.loads(text, parse_float=Decimal)
+        period = invoice["billingPeriod"]
+        days = f"from {period['startDateTime'][:10]} until before {period['endDateTime'][:10]}"
+        _print_line(f"Bill {invoice['billNo']} of {invoice['billingAccount']['id']}, {days}", "bold")
+        out.print(_bill(invoice))
 
 
 def _bill(invoice: dict[str, Any]) -> Grid:
-    period, due = invoice["billingPeriod"], invoice["amountDue"]
-    grid = Grid(
-        title=f"Bill {invoice['billNo']}: {invoice['billingAccount']['id']}, from {period['startDateTime'][:10]} "
-        f"until before {period['endDateTime'][:10]}",
-        title_justify="left",
-    )
-    grid.add_column("line")
+    due = invoice["amountDue"]
+    grid = Grid("line")
     for heading in ("quantity", "before tax", "tax", "total"):
         grid.add_column(heading, justify="right")
     for line in invoice["appliedCustomerBillingRate"]:
@@ -109,10 +109,15 @@ def _bill(invoice: dict[str, Any]) -> Grid:
         quantity = f"{_short(Decimal(facts['quantity']))} {facts.get('unit', '')}" if "quantity" in facts else ""
         tax = ", ".join(str(item["taxAmount"]["value"]) for item in line["appliedTax"])
         without, total = line["taxExcludedAmount"]["value"], line["taxIncludedAmount"]["value"]
-        grid.add_row(line["name"], quantity, str(without), tax, str(total))
+        grid.add_row(escape(line["name"]), quantity, str(without), tax, str(total))
     grid.add_section()
     grid.add_row("due", "", str(invoice["taxExcludedAmount"]["value"]), "", f"{due['value']} {due['unit']}")
     return grid
+
+
+def _print_line(text: str, style: str = "") -> None:
+    """Print text that comes from the input: as it is, and as wide as it is."""
+    out.print(text, style=style or None, markup=False, soft_wrap=True)
 
 
 def _rows(catalogue: Sequence[Table], name: str) -> list[dict[str, Any]]:
