@@ -56,8 +56,7 @@ def _events(settings: Settings, command: list[str]) -> Iterator[dict[str, Any]]:
         env=environment,
         text=True,
     ) as child:
-        assert child.stdout is not None
-        for line in child.stdout:
+        for line in child.stdout or ():
             try:
                 event = json.loads(line)
             except ValueError:
@@ -94,7 +93,7 @@ def _describe(settings: Settings, result: dict[str, Any]) -> str:
     if kind != "test" or result["status"] != "fail" or not result.get("compiled_code"):
         return f"{kind} {name}: {message}"
     try:
-        rows = thrift.execute(settings, f"select * from ({result['compiled_code']}) limit {SHOWN_ROWS}")
+        rows = thrift.execute(settings, f"select * from ({result['compiled_code']}) limit {SHOWN_ROWS}")  # noqa: S608
     except UserError:
         return f"{kind} {name}: {message}"
     return f"{kind} {name}: {message}, such as {' and '.join(str(tuple(map(str, row))) for row in rows)}"
