@@ -372,8 +372,6 @@ def test_runs_add_up_to_a_full_refresh(rating: RatingRun) -> None:
     rating.rate("--full-refresh", timezone=ZONE)
     unmatched = [row for row in _rows(rating) if row["rating_status"] == "unmatched"]
 
-    rating.land(batches[:2])
-    rating.rate(timezone=ZONE)
     rating.load(world, batches[:2])
     rating.rate(timezone=ZONE)
     found = {row["record_id"] for row in _rows(rating) if row["rating_status"] == "rated"}
