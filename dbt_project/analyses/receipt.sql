@@ -1,3 +1,5 @@
+{{ config(enabled=target.type == 'spark') }}
+
 -- How one record came to its cost, line by line:
 --     dbt show --quiet --limit 100 --select receipt --vars 'record_id: 5f2c...'
 
