@@ -174,6 +174,11 @@ class Texts:
         """Write an amount with its currency, never broken over two lines."""
         return f"{self.number(value)}\u00a0{currency}"
 
+    def price(self, value: Decimal) -> str:
+        """Write the price of a record with the decimals that it needs, at least two."""
+        whole, _, decimals = f"{value:f}".partition(".")
+        return self.number(Decimal(f"{whole}.{decimals.rstrip('0'):0<2}"))
+
     def units(self, value: Decimal, unit: str) -> str:
         """Write a quantity: seconds as h:mm:ss, megabytes with a fitting unit, messages and days counted."""
         if unit == "second":
