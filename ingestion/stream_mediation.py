@@ -35,7 +35,7 @@ OPTIMISE_EVERY = 100
 """Batches between two rounds of maintenance."""
 
 # a generated method of more than 8,000 bytes is never compiled by the JVM, which made parsing three times slower
-CODEGEN = {"spark.sql.codegen.hugeMethodLimit": "8000", "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false"}
+CODEGEN = {"spark.sql.codegen.hugeMethodLimit": "8000"}
 
 
 @dataclass

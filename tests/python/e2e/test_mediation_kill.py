@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.spark, pytest.mark.slow]
 MESSAGES = 1_800
 PARTITIONS = 3
 MAX_PER_BATCH = "300"
-PATIENCE = 180
+PATIENCE = 600
 """Seconds until a run must have come to the point where it is to be killed."""
 
 

@@ -186,8 +186,11 @@ numbers = st.one_of(
     st.floats(0, 1e6, allow_subnormal=False).map(lambda value: round(value, 3)),
     st.sampled_from(["12.0", "1e3", "007", "1.", ".5", "", "NaN", "1e99", "86400", "86401", "12.5", "0.0"]),
 )
-texts = st.one_of(st.text(max_size=8), st.sampled_from(["RABAT_1", "x" * 256, "x" * 257, "\u0000", "é", "👍", "[x]"]))
-scalars = st.one_of(st.none(), st.booleans(), number_texts, numbers, texts.filter(lambda text: text[:1] not in "[{"))
+# a text that looks like JSON is taken for JSON: the map that Spark reads no longer says which of the two it was
+texts = st.one_of(st.text(max_size=8), st.sampled_from(["RABAT_1", "x" * 256, "x" * 257, "\u0000", "é", "👍"])).filter(
+    lambda text: text[:1] not in ("[", "{")
+)
+scalars = st.one_of(st.none(), st.booleans(), number_texts, numbers, texts)
 others = st.one_of(
     st.lists(st.integers(), max_size=2), st.dictionaries(st.text("ab", max_size=2), st.none(), max_size=2)
 )
