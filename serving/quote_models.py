@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import io
 import json
-import logging
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -120,8 +119,6 @@ def _compile() -> Project:
     """Compile the selected models and tests with dbt, in this process and without a trace of dbt on standard output."""
     from dbt.cli.main import dbtRunner
 
-    # of each model that is not there yet PySpark logs that it is not there
-    logging.getLogger("SQLQueryContextLogger").disabled = True
     with tempfile.TemporaryDirectory(prefix="telecom-dbt-") as scratch, contextlib.redirect_stdout(io.StringIO()):
         result = dbtRunner().invoke(
             ["compile", "--quiet", "--target", "quote", "--select", *SELECTED]

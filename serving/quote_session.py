@@ -1,6 +1,7 @@
 """A Spark of its own for one quote: everything it holds lies in one temporary folder that goes with it."""
 
 import json
+import logging
 import signal
 import tempfile
 from base64 import b64encode
@@ -59,7 +60,7 @@ def workbench(settings: Settings) -> Iterator[Workbench]:
     That holds for Ctrl-C and a polite kill (SIGTERM) as well.
 
     Raises:
-        UserError: Java is missing or too old, or Spark does not start.
+        UserError: Java is missing or too old, Spark does not start, or it cannot run a query.
     """
     java(settings)
     before = signal.signal(signal.SIGTERM, _terminate)
@@ -77,10 +78,12 @@ def workbench(settings: Settings) -> Iterator[Workbench]:
 def _session(folder: Path) -> Iterator["SparkSession"]:
     """Run a JVM with a Spark session; it has ended when the context ends, and cannot write into `folder` any more."""
     from pyspark import SparkConf, SparkContext
-    from pyspark.errors import PySparkRuntimeError
+    from pyspark.errors import PySparkException, PySparkRuntimeError
     from pyspark.java_gateway import launch_gateway
     from pyspark.sql import SparkSession
 
+    # what a query's error says comes as an exception; PySpark would print it on standard error as well
+    logging.getLogger("SQLQueryContextLogger").disabled = True
     conf = SparkConf().setAll(list(_properties(folder).items()))
     log = folder / "spark.log"
     with log.open("wb") as handle:
@@ -93,6 +96,8 @@ def _session(folder: Path) -> Iterator["SparkSession"]:
         context.setLogLevel("ERROR")
         yield SparkSession(context)
         context.stop()
+    except PySparkException as error:
+        raise UserError(f"Spark cannot compute this quote: {' '.join(str(error).split())[:300]}") from None
     finally:
         gateway.shutdown()
         gateway.proc.kill()

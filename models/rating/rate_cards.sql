@@ -166,6 +166,7 @@ card_rates as (
             and rates.unit_size > 0
             and rates.increment > 0
             and coalesce(rates.initial_increment, 0) >= 0
+            and coalesce(rates.rounding_scale, 6) between 0 and 6
         ) as is_usable
     from cards
     left join rates
@@ -238,7 +239,7 @@ priced_rates as (
             'connect_fee', steps[0].connect_fee,
             'max_charge', steps[0].max_charge,
             'rounding_mode', steps[0].rounding_mode,
-            'units_per_one', cast(rpad('1', coalesce(steps[0].rounding_scale, 6) + 1, '0') as decimal(7, 0)),
+            'units_per_one', try_cast(rpad('1', coalesce(steps[0].rounding_scale, 6) + 1, '0') as decimal(7, 0)),
             'stretches', transform(
                 concat(array(steps[0]), steps),
                 (step, i) -> named_struct(
