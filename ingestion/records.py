@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["timestamp", "subscriber", "peer", "duration", "volume", "text"]
-Status = Literal["normal", "error", "duplicate"]
-
-STATUSES: tuple[Status, ...] = ("normal", "error", "duplicate")
 
 MALFORMED_JSON = "MALFORMED_JSON"
 UNKNOWN_RECORD_TYPE = "UNKNOWN_RECORD_TYPE"
@@ -98,12 +95,6 @@ RECORD_TYPES = (
         ),
     ),
 )
-
-
-def fields_of(record_type: str) -> tuple[Field, ...]:
-    """Return every field that the contract names for a record type; for an unknown one, those all have."""
-    own = next((kind.fields for kind in RECORD_TYPES if kind.name == record_type), ())
-    return COMMON_FIELDS + own
 
 
 def field_names() -> tuple[str, ...]:
