@@ -5,14 +5,16 @@
     {%- if execute and target.type == 'postgres' -%}
         {%- set seeds = results | selectattr('node.resource_type', 'equalto', 'seed') | map(attribute='node') | list -%}
         {%- if seeds and results | rejectattr('status', 'equalto', 'success') | list -%}
-            {{ exceptions.raise_compiler_error("a seed failed, so the catalogue in PostgreSQL stays what it was") }}
-        {%- endif -%}
-        {%- for seed in seeds %}
+            {{ log('A seed failed, so the catalogue that PostgreSQL serves stays what it was.', info=true) }}
+        {%- else -%}
+            {%- for seed in seeds %}
             delete from {{ target.schema }}.{{ seed.name }};
-        {%- endfor %}
-        {%- for seed in seeds %}
+            {%- endfor %}
+            {%- for seed in seeds %}
             {%- set columns = seed.config.column_types.keys() | join(', ') %}
-            insert into {{ target.schema }}.{{ seed.name }} ({{ columns }}) select {{ columns }} from {{ seed.relation_name }};
-        {%- endfor -%}
+            insert into {{ target.schema }}.{{ seed.name }} ({{ columns }})
+            select {{ columns }} from {{ seed.relation_name }};
+            {%- endfor -%}
+        {%- endif -%}
     {%- endif -%}
 {% endmacro %}
