@@ -71,7 +71,7 @@ def html(bill: Bill, texts: Texts, zone: ZoneInfo) -> str:
         invoice=invoice,
         is_draft=bill.state == "draft",
         currency=invoice["amountDue"]["unit"],
-        bill_date=date.fromisoformat(invoice["billDate"]),
+        bill_date=datetime.fromisoformat(invoice["billDate"]).date(),
         first_day=period[0],
         last_day=period[1],
         groups=groups(invoice, texts),
@@ -104,7 +104,7 @@ def groups(invoice: dict[str, Any], texts: Texts) -> list[Group]:
         found.setdefault(heading, []).append(
             Item(
                 name=_line_name(line, facts, texts),
-                quantity=texts.units(Decimal(facts["quantity"]), facts["unit"]),
+                quantity=texts.units(Decimal(facts["quantity"]), facts["unit"]) if "quantity" in facts else "",
                 included=texts.units(included, facts["unit"]) if included else "",
                 amount=line["taxExcludedAmount"]["value"] + line["discountAmount"]["value"],
             )

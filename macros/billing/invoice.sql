@@ -16,7 +16,7 @@
         '@type', 'CustomerBill',
         'id', bill_id,
         'billNo', bill_id,
-        'billDate', date_format(next_month, 'yyyy-MM-dd'),
+        'billDate', {{ iso_day_start('next_month') }},
         'category', 'normal',
         'state', 'draft',
         'billingPeriod', named_struct('startDateTime', {{ iso_day_start('month') }}, 'endDateTime', {{ iso_day_start('next_month') }}),
@@ -51,7 +51,7 @@
             'id', concat(bill_id, '-', l.line_no),
             'name', l.description,
             'type', l.kind,
-            'date', date_format(next_month, 'yyyy-MM-dd'),
+            'date', {{ iso_day_start('next_month') }},
             'isBilled', true,
             'periodCoverage', named_struct(
                 'startDateTime', {{ iso_day_start("cast(concat(l.usage_month, '-01') as date)") }},

@@ -31,7 +31,18 @@
 {%- endmacro %}
 
 
-{#- Half up of a quotient of whole numbers that are not negative, as a whole number, exactly. -#}
+{#- Half up of a quotient of whole numbers that are not negative, as a whole number, exactly; both are lists of factors.
+    Null where a product has more than 38 digits: an absurd record must not stop everybody's bills. -#}
 {% macro half_up_quotient(numerator, denominator) -%}
-    (2 * cast({{ numerator }} as decimal(38,0)) + cast({{ denominator }} as decimal(38,0))) div (2 * cast({{ denominator }} as decimal(38,0)))
+    {%- set divisor = try_product(['2'] + denominator) -%}
+    try_add({{ try_product(['2'] + numerator) }}, {{ try_product(denominator) }}) div {{ divisor }}
+{%- endmacro %}
+
+
+{% macro try_product(factors) -%}
+    {%- set product = namespace(sql="cast(" ~ factors[0] ~ " as decimal(38,0))") -%}
+    {%- for factor in factors[1:] -%}
+        {%- set product.sql = "try_multiply(" ~ product.sql ~ ", cast(" ~ factor ~ " as decimal(38,0)))" -%}
+    {%- endfor -%}
+    {{ product.sql }}
 {%- endmacro %}

@@ -45,7 +45,8 @@ final_lines as (
 
 ),
 
--- usage after allowances: one line a service and zone, rounded once
+-- usage after allowances: one line a service and zone, rounded once; units that no column holds are left out, for one
+-- absurd record must not stop everybody's bills
 service_lines as (
 
     select
@@ -56,9 +57,9 @@ service_lines as (
         usage.currency,
         usage.service,
         usage.zone,
-        cast(sum(usage.quantity) as decimal(18,6)) as quantity,
-        cast(sum(usage.billed_units) as decimal(18,6)) as billed_units,
-        cast(sum(usage.covered_units) as decimal(18,6)) as covered_units,
+        try_cast(sum(usage.quantity) as decimal(18,6)) as quantity,
+        try_cast(sum(usage.billed_units) as decimal(18,6)) as billed_units,
+        try_cast(sum(usage.covered_units) as decimal(18,6)) as covered_units,
         count(*) as records,
         {{ round_to_minor_unit('sum(usage.billed_amount)', 'usage.currency') }} as amount
     from usage
@@ -108,7 +109,7 @@ usage_lines as (
         zone,
         usage_month,
         cast(null as string) as rate_plan_name,
-        cast(sum(quantity) as decimal(18,6)) as quantity,
+        try_cast(sum(quantity) as decimal(18,6)) as quantity,
         if(is_closed, null, sum(billed_units)) as billed_units,
         if(is_closed, null, sum(covered_units)) as covered_units,
         if(is_closed, null, sum(records)) as records,
@@ -327,8 +328,8 @@ select
     usage_month,
     rate_plan_name,
     quantity,
-    cast(billed_units as decimal(18,6)) as billed_units,
-    cast(covered_units as decimal(18,6)) as covered_units,
+    try_cast(billed_units as decimal(18,6)) as billed_units,
+    try_cast(covered_units as decimal(18,6)) as covered_units,
     records,
     amount,
     -- a name only for the percentage that it has today

@@ -71,14 +71,23 @@ billed as (
             case
                 when covered_parts = 0 then cost
                 when covered_parts = billed_units * {{ parts }} then 0
-                else (
+                else coalesce(
                     {{ half_up_quotient(
-                        "cast(usage_charge * 1000000 as decimal(18,0))"
-                        ~ " * cast((billed_units * " ~ parts ~ " - covered_parts) * 1000000 as decimal(30,0))"
-                        ~ " * cast((100 - coalesce(discount_percent, 0)) * 1000000 as decimal(9,0))",
-                        "cast(billed_units * 1000000 as decimal(18,0)) * " ~ parts ~ " * 100000000"
-                    ) }}
-                ) * 0.000001
+                        [
+                            'usage_charge * 1000000',
+                            '(billed_units * ' ~ parts ~ ' - covered_parts) * 1000000',
+                            '(100 - coalesce(discount_percent, 0)) * 1000000',
+                        ],
+                        ['billed_units * 1000000', parts, '100000000'],
+                    ) }} * 0.000001,
+                    -- more digits than Spark has: a charge of millions for millions of units
+                    round(
+                        usage_charge
+                        * cast(1 - covered_parts / (billed_units * {{ parts }}) as decimal(10,9))
+                        * cast(1 - coalesce(discount_percent, 0) * 0.01 as decimal(9,8)),
+                        6
+                    )
+                )
             end as decimal(18,6)
         ) as billed_amount
     from covered

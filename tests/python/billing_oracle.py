@@ -311,6 +311,8 @@ class Biller:
                         entry[1] + line.quantity,
                     ]
         for row in self.world.final_lines:
+            if row["kind"] not in ("usage", "adjustment"):
+                continue
             key = (row["customer_id"], row["currency"], row["usage_month"], row["service"], row["zone"])
             now[key] = [now[key][0] - row["amount"], now[key][1] - row["quantity"]]
         lines: dict[tuple[str, str], list[Line]] = defaultdict(list)

@@ -27,7 +27,7 @@ def invoice(bill_id: str, total: str) -> str:
     """As much of an invoice as a document needs."""
     money = f'{{"unit": "MAD", "value": {total}}}'
     return f"""{{
-        "billNo": "{bill_id}", "state": "draft", "billDate": "2025-07-01",
+        "billNo": "{bill_id}", "state": "draft", "billDate": "2025-07-01T00:00:00+01:00",
         "billingPeriod": {{"startDateTime": "2025-06-01T00:00:00+01:00", "endDateTime": "2025-07-01T00:00:00+01:00"}},
         "billingAccount": {{"id": "C1", "name": "Zo\\u00e9"}}, "subscription": {{}},
         "amountDue": {money}, "subtotal": {money}, "taxExcludedAmount": {money}, "taxIncludedAmount": {money},

@@ -37,7 +37,7 @@ def line(kind: str, name: str, amount: str, discount: str = "0.00", **facts: str
 def invoice(**changed: Any) -> dict[str, Any]:
     return {
         "billNo": "C1-2025-06",
-        "billDate": "2025-07-01",
+        "billDate": "2025-07-01T00:00:00+01:00",
         "billingPeriod": {"startDateTime": "2025-06-01T00:00:00+01:00", "endDateTime": "2025-07-01T00:00:00+01:00"},
         "billingAccount": {"id": "C1", "name": "<script>alert('Zoé & Cie')</script>"},
         "amountDue": money("1234.50"),

@@ -1,0 +1,403 @@
+"""The billing models on a local Spark session, line by line against the oracle and against bills made by hand."""
+
+import copy
+import json
+import random
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from billing_oracle import DIGITS, ZONE, Bill, Biller, Row, World, half_up
+from billing_worlds import MONTHS, Bench, Billed, comparable, comparable_line, random_world
+from jsonschema import Draft202012Validator
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+
+ROOT = Path(__file__).resolve().parents[3]
+GOLDEN = ROOT / "tests" / "fixtures" / "billing"
+CUSTOMERS = 200
+DECEMBER, JANUARY = date(2024, 12, 1), MONTHS[0]
+
+Keyed = dict[tuple[str, str, str], list[tuple[Any, ...]]]
+
+
+@pytest.fixture(scope="module")
+def bench(spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """A database with the billing models in it."""
+    bench = Bench(spark, tmp_path_factory.mktemp("billing"), "billing_test")
+    yield bench
+    bench.drop()
+
+
+def lines_of(billed: Billed) -> Keyed:
+    """The models' lines by customer, period and currency, in the order of their numbers."""
+    lines: Keyed = defaultdict(list)
+    for row in sorted(billed.lines, key=lambda line: line["line_no"]):
+        lines[row["customer_id"], row["period"], row["currency"]].append(comparable(row))
+    return dict(lines)
+
+
+def as_final(bills: dict[tuple[str, str, str], Bill], period: str) -> list[Row]:
+    """The oracle's lines of a month as PostgreSQL has them once it is closed."""
+    return [
+        {
+            "bill_id": f"{bill.customer_id}-{period}-{bill.currency}",
+            "customer_id": bill.customer_id,
+            "currency": bill.currency,
+            "kind": line.kind,
+            "service": line.service,
+            "zone": line.zone,
+            "quantity": line.quantity,
+            "amount": line.amount,
+            "tax_percent": line.tax_percent,
+            "usage_month": line.usage_month,
+        }
+        for bill in bills.values()
+        if bill.period == period
+        for line in bill.lines
+    ]
+
+
+def disturb(world: World, random_: random.Random) -> World:
+    """Late, re-rated and lost usage, and other taxes and discounts, in a copy of a world."""
+    changed = copy.deepcopy(world)
+    for number, record in enumerate(list(changed.usage)):
+        chance = random_.random()
+        if chance < 0.05:
+            late = record | {"record_id": f"late-{number}-{record['record_id']}"}
+            late["event_time"] = record["event_time"] + timedelta(seconds=random_.randint(0, 3600))
+            changed.usage.append(late)
+        elif chance < 0.10:
+            record["usage_charge"] = record["usage_charge"] * 2
+            record["promotion_id"], record["promotion_amount"] = None, Fraction(0)
+            record["cost"] = record["connect_fee"] + record["usage_charge"]
+        elif chance < 0.13:
+            record["zone"] = "satellite"
+        elif chance < 0.15:
+            record["rating_status"] = "rejected"
+    for tax in changed.tax_rates:
+        tax["percent"] = half_up(tax["percent"] * Fraction(3, 2), 6)
+    for discount in changed.discounts:
+        discount["value"] = half_up(discount["value"] / 2, 3)
+    random_.shuffle(changed.usage)
+    random_.shuffle(changed.customers)
+    return changed
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    """December is closed and disturbed, then January with December's corrections; February, March and June are open."""
+    random_ = random.Random(7)
+    first = random_world(seed=42, customers=CUSTOMERS)
+    second = disturb(first, random_)
+    second.closed_months = [DECEMBER]
+    second.final_lines = as_final(Biller(first).bills(), "2024-12")
+    third = disturb(second, random_)
+    third.closed_months = [DECEMBER, JANUARY]
+    third.final_lines = second.final_lines + as_final(Biller(second).bills(), "2025-01")
+    golden = golden_world()
+    for table in ("customers", "usage", "rate_plans", "allowances", "discounts", "tax_rates", "promotions"):
+        getattr(third, table).extend(getattr(golden, table))
+    return third
+
+
+@pytest.fixture(scope="module")
+def oracle(world: World) -> dict[tuple[str, str, str], Bill]:
+    """The bills of the world's open months."""
+    return Biller(world).bills()
+
+
+@pytest.fixture(scope="module")
+def billed(bench: Bench, world: World) -> Billed:
+    """What the models make of the world."""
+    bench.load(world)
+    return bench.bill()
+
+
+def test_every_line_is_the_oracles(billed: Billed, oracle: dict[tuple[str, str, str], Bill]) -> None:
+    kinds = {line.kind for bill in oracle.values() for line in bill.lines}
+    assert kinds == {"usage", "fee", "minimum_spend", "adjustment"}, "the world must have every kind of line"
+    expected = {key: [comparable_line(line) for line in bill.lines] for key, bill in oracle.items()}
+    assert lines_of(billed) == expected
+
+
+def test_discounts_are_the_oracles(billed: Billed, oracle: dict[tuple[str, str, str], Bill]) -> None:
+    names = {row["bill_id"]: (row["customer_id"], row["period"], row["currency"]) for row in billed.bills}
+    taken: dict[tuple[str, str, str], list[tuple[str, Fraction]]] = defaultdict(list)
+    for row in sorted(billed.discounts, key=lambda row: row["discount_no"]):
+        taken[names[row["bill_id"]]].append((row["discount_id"], Fraction(row["amount"])))
+    assert dict(taken) == {key: bill.discounts for key, bill in oracle.items() if bill.discounts}
+    assert any(len(discounts) > 1 for discounts in taken.values()), "the world must have discounts upon discounts"
+
+
+def test_bills_are_the_sum_of_their_lines(billed: Billed) -> None:
+    sums: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for line in billed.lines:
+        for name in ("amount", "discount", "tax", "total"):
+            sums[line["bill_id"]][name] += line[name]
+    for bill in billed.bills:
+        of_lines = sums.pop(bill["bill_id"])
+        assert bill["subtotal"] == of_lines["amount"]
+        assert bill["discount_total"] == of_lines["discount"]
+        assert bill["tax_total"] == of_lines["tax"]
+        assert bill["total"] == of_lines["total"] == bill["subtotal"] - bill["discount_total"] + bill["tax_total"]
+        assert (bill["state"], bill["issued_at"]) == ("draft", None)
+    assert not sums, "lines without a bill"
+
+
+def test_nothing_is_negative_but_corrections(billed: Billed) -> None:
+    for line in billed.lines:
+        if line["kind"] != "adjustment":
+            assert min(line["amount"], line["discount"], line["tax"], line["amount"] - line["discount"]) >= 0
+
+
+def test_cost_is_billed_or_included_for_every_record(billed: Billed, world: World) -> None:
+    costs = {
+        row["record_id"]: row["cost"]
+        for row in world.usage
+        if row["rating_status"] == "rated" and row["subscription_type"] == "postpaid"
+    }
+    assert {row["record_id"] for row in billed.usage} == set(costs)
+    for row in billed.usage:
+        assert Fraction(row["billed_amount"] + row["included_amount"]) == costs[row["record_id"]]
+        assert 0 <= row["billed_amount"] <= row["cost"]
+        assert 0 <= row["covered_units"] <= row["billed_units"]
+
+
+def test_over_all_bills_a_month_comes_to_what_its_usage_costs(billed: Billed, world: World) -> None:
+    """The promise to whoever disputes a bill, of closed months with their corrections as of open ones."""
+    amounts: dict[tuple[str, ...], Fraction] = defaultdict(Fraction)
+    for row in billed.usage:
+        key = (row["customer_id"], row["usage_month"], row["currency"], row["service"], row["zone"])
+        amounts[key] += Fraction(row["billed_amount"])
+    on_bills: dict[tuple[str, ...], Fraction] = defaultdict(Fraction)
+    for line in [*world.final_lines, *billed.lines]:
+        if line["kind"] in ("usage", "adjustment"):
+            key = (line["customer_id"], line["usage_month"], line["currency"], line["service"], line["zone"])
+            on_bills[key] += Fraction(line["amount"])
+    rounded = {key: half_up(amount, DIGITS.get(key[2], 2)) for key, amount in amounts.items()}
+    assert {key: value for key, value in on_bills.items() if value} == {
+        key: value for key, value in rounded.items() if value
+    }
+
+
+def test_closed_months_have_no_bills(billed: Billed) -> None:
+    assert {bill["period"] for bill in billed.bills} == {"2025-02", "2025-03", "2025-06"}
+
+
+def test_corrections_go_both_ways_onto_the_first_open_month_with_the_tax_of_theirs(
+    billed: Billed, world: World
+) -> None:
+    corrections = [line for line in billed.lines if line["kind"] == "adjustment"]
+    assert {line["period"] for line in corrections} == {"2025-02"}
+    assert {line["usage_month"] for line in corrections} == {"2024-12", "2025-01"}
+    assert min(line["amount"] for line in corrections) < 0 < max(line["amount"] for line in corrections)
+    taxes = {(row["customer_id"], row["usage_month"], row["service"]): row["tax_percent"] for row in world.final_lines}
+    billed_before = [
+        (line, taxes[line["customer_id"], line["usage_month"], line["service"]])
+        for line in corrections
+        if (line["customer_id"], line["usage_month"], line["service"]) in taxes
+    ]
+    assert billed_before
+    assert all(Fraction(line["tax_percent"]) == percent for line, percent in billed_before)
+
+
+def test_invoices_fit_their_schema_and_their_bill(billed: Billed) -> None:
+    schema = json.loads((ROOT / "serving" / "invoice_schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    lines = defaultdict(list)
+    for line in sorted(billed.lines, key=lambda line: line["line_no"]):
+        lines[line["bill_id"]].append(line)
+    for bill in billed.bills:
+        assert not [error.message for error in validator.iter_errors(json.loads(bill["invoice"]))]
+        invoice = json.loads(bill["invoice"], parse_float=Decimal)
+        assert invoice["amountDue"] == {"unit": bill["currency"], "value": bill["total"]}
+        assert invoice["subtotal"]["value"] == bill["subtotal"]
+        assert invoice["taxExcludedAmount"]["value"] == bill["subtotal"] - bill["discount_total"]
+        assert sum(item["taxAmount"]["value"] for item in invoice["taxItem"]) == bill["tax_total"]
+        assert sum(item["amount"]["value"] for item in invoice.get("discount", [])) == bill["discount_total"]
+        assert [rate["taxIncludedAmount"]["value"] for rate in invoice["appliedCustomerBillingRate"]] == [
+            line["total"] for line in lines[bill["bill_id"]]
+        ]
+
+
+def test_money_has_exactly_the_digits_of_its_minor_unit(billed: Billed) -> None:
+    seen = set()
+    for bill in billed.bills:
+        for currency, value in re.findall(r'\{"unit":"([A-Z]{3})","value":([^}]*)\}', bill["invoice"]):
+            digits = DIGITS.get(currency, 2)
+            assert re.fullmatch(rf"-?\d+\.\d{{{digits}}}" if digits else r"-?\d+", value), (currency, value)
+            seen.add(currency)
+    assert seen == {"MAD", "EUR", "JPY", "TND"}
+
+
+@pytest.mark.parametrize(
+    ("bill_id", "amounts"),
+    [
+        # 400 s covered; of 300 s 200 are, and 100/300 of 3.00 less 10 % is 0.90; 60 s at 0.60 + 0.10: voice 1.60.
+        # Two SMS 1.00, fee 49.00: 51.60. 10 %: 0.16 + 0.10 + 4.90. 20 % of 1.44, 0.90, 44.10: 0.29 + 0.18 + 8.82
+        ("GOLD1-2025-06", ("51.60", "5.16", "9.29", "55.73")),
+        # half of June: fee 24.50, minimum spend 50.00 lacks 25.50; taxes 4.90 + 5.10
+        ("GOLD2-2025-06", ("50.00", "0.00", "10.00", "60.00")),
+        # ten days of June at 1000 yen a month: 333; 10 % is 33.3
+        ("GOLD3-2025-06", ("333", "0", "33", "366")),
+        # calls 10.00, twenty days at 60.00, ten at 30.00: 10 + 40 + 10. Of 10.00 off each line's share ends in 2/3
+        # of a cent; the first two get the cents that are left: 1.67 + 6.67 + 1.66. 20 %: 1.67 + 6.67 + 1.67
+        ("GOLD4-2025-06", ("60.00", "10.00", "10.01", "60.01")),
+    ],
+)
+def test_golden_invoices(billed: Billed, bill_id: str, amounts: tuple[str, ...]) -> None:
+    bill = {bill["bill_id"]: bill for bill in billed.bills}[bill_id]
+    names = ("subtotal", "discount_total", "tax_total", "total")
+    assert tuple(bill[name] for name in names) == tuple(map(Decimal, amounts))
+    golden = (GOLDEN / f"{bill_id}.json").read_text(encoding="utf-8")
+    assert bill["invoice"] == compact(golden)
+
+
+def compact(text: str) -> str:
+    """JSON without white space, every number spelled as it was."""
+    kept = json.loads(text, parse_float=lambda number: f"<<{number}>>", parse_int=lambda number: f"<<{number}>>")
+    return re.sub(r'"<<(.*?)>>"', r"\1", json.dumps(kept, ensure_ascii=False, separators=(",", ":")))
+
+
+def golden_world() -> World:
+    """Four customers of June 2025."""
+    june = {"valid_from": date(2025, 6, 1), "valid_to": None}
+
+    def plan(name: str, currency: str, fee: int, minimum: int = 0) -> Row:
+        return june | {
+            "rate_plan_id": name.upper(),
+            "rate_plan_name": name,
+            "currency": currency,
+            "monthly_fee": Fraction(fee),
+            "minimum_spend": Fraction(minimum),
+        }
+
+    def customer(number: int, plan_id: str, **changed: Any) -> Row:
+        activation = changed.get("activation_date", date(2025, 6, 1))
+        return {
+            "customer_id": f"GOLD{number}",
+            "msisdn": f"21260000000{number}",
+            "customer_name": f"Amina {number} El Fassi & fils",
+            "subscription_type": "postpaid",
+            "segment": "consumer",
+            "rate_plan_id": plan_id,
+            "customer_status": "active",
+            "region": "Casablanca",
+            "activation_date": activation,
+            "termination_date": None,
+            "valid_from": datetime(activation.year, activation.month, activation.day, tzinfo=ZONE).astimezone(UTC),
+            "valid_to": None,
+        } | changed
+
+    def usage(customer_id: str, day: int, service: str, units: int, charge: str, **more: Any) -> Row:
+        record = {
+            "record_id": f"{customer_id}-{day}",
+            "customer_id": customer_id,
+            "record_type": service,
+            "event_time": datetime(2025, 6, day, 12, tzinfo=UTC),
+            "rate_plan_id": "START",
+            "zone": "on_net",
+            "quantity": Fraction(units),
+            "billed_units": Fraction(units),
+            "connect_fee": Fraction(0),
+            "usage_charge": Fraction(charge),
+            "promotion_id": None,
+            "promotion_amount": Fraction(0),
+            "currency": "MAD",
+            "rating_status": "rated",
+            "subscription_type": "postpaid",
+        } | more
+        return record | {"cost": record["connect_fee"] + record["usage_charge"] - record["promotion_amount"]}
+
+    changed_plan = datetime(2025, 6, 11, 9, 30, tzinfo=UTC)
+    return World(
+        customers=[
+            customer(1, "START", segment="student"),
+            customer(2, "BUSY", activation_date=date(2025, 6, 16)),
+            customer(3, "YEN", region="Tokyo", activation_date=date(2025, 6, 16), termination_date=date(2025, 6, 26)),
+            customer(4, "SMALL", valid_to=changed_plan, segment="vip"),
+            customer(4, "LARGE", valid_from=changed_plan, segment="vip"),
+        ],
+        usage=[
+            usage("GOLD1", 1, "voice", 400, "4.00"),
+            usage("GOLD1", 2, "voice", 300, "3.00", promotion_id="TENTH", promotion_amount=Fraction("0.30")),
+            usage("GOLD1", 3, "voice", 60, "0.60", connect_fee=Fraction("0.10")),
+            usage("GOLD1", 4, "sms", 1, "0.50"),
+            usage("GOLD1", 5, "sms", 1, "0.50"),
+            usage("GOLD4", 6, "voice", 600, "10.00", rate_plan_id="SMALL"),
+        ],
+        rate_plans=[
+            plan("Start", "MAD", 49),
+            plan("Busy", "MAD", 49, 100),
+            plan("Yen", "JPY", 1000),
+            plan("Small", "MAD", 30),
+            plan("Large", "MAD", 60),
+        ],
+        allowances=[
+            june
+            | {
+                "allowance_id": "TEN_MINUTES",
+                "rate_plan_id": "START",
+                "service_type": "voice",
+                "zone": "on_net",
+                "included_units": Fraction(600),
+                "rollover_units_max": Fraction(120),
+                "priority": 1,
+            }
+        ],
+        discounts=[
+            june
+            | {
+                "discount_id": "STUDENT",
+                "discount_name": "Students 10 %",
+                "rate_plan_id": "*",
+                "segment": "student",
+                "kind": "percent",
+                "value": Fraction(10),
+                "minimum_subtotal": Fraction(0),
+                "priority": 1,
+            },
+            june
+            | {
+                "discount_id": "LOYAL",
+                "discount_name": "10 off",
+                "rate_plan_id": "LARGE",
+                "segment": "*",
+                "kind": "fixed",
+                "value": Fraction(10),
+                "minimum_subtotal": Fraction(60),
+                "priority": 1,
+            },
+        ],
+        tax_rates=[
+            june | {"tax_id": "TVA", "tax_name": "TVA 20 %", "applies_to": "*", "region": "*", "percent": Fraction(20)},
+            # shown by its own customer alone: fees of a region that nobody else lives in
+            june
+            | {"tax_id": "CT", "tax_name": "消費税", "applies_to": "fee", "region": "Tokyo", "percent": Fraction(10)},
+        ],
+        promotions=[
+            june
+            | {
+                "promotion_id": "TENTH",
+                "promotion_name": "10 % off",
+                "rate_plan_id": "*",
+                "service_type": "*",
+                "zone": "*",
+                "time_band": "*",
+                "segment": "*",
+                "discount_percent": Fraction(10),
+                "priority": 1,
+            }
+        ],
+    )
