@@ -150,8 +150,8 @@ def test_an_equation_is_told_by_word_and_place_not_by_colour_alone() -> None:
             replace(small_operator(), equations=[Equation("a = b", 3, "days"), Equation("c = d", 30, "days", broken)])
         )
     )
-    assert "✓ holds a = b 3 days" in page.text
-    assert "✗ broken c = d 30 days 2025-06-01: 1" in page.text
+    assert "✓ holds a = b days: 3" in page.text
+    assert "✗ broken c = d days: 30 2025-06-01: 1" in page.text
     assert "and 2 more" in page.text
     assert "✗ 1 of 2 equations do not hold" in page.text
     assert (
