@@ -190,7 +190,7 @@ carded_usage as (
         end as reason_to_reject,
         if(usage.zone is null, 'NO_ZONE', 'NO_RATE') as fault_without_rate
     from zoned_usage as usage
-    inner join calendar
+    left join calendar
         on usage.local_date = calendar.local_date
         and usage.event_time >= calendar.starts_at
         and usage.event_time < calendar.ends_at

@@ -11,8 +11,8 @@ time_bands as (
     select
         time_band,
         day_type,
-        split_part(starts_at, ':', 1) * 60 + split_part(starts_at, ':', 2) as from_minute,
-        split_part(ends_at, ':', 1) * 60 + split_part(ends_at, ':', 2) as to_minute
+        cast(split_part(starts_at, ':', 1) as int) * 60 + cast(split_part(starts_at, ':', 2) as int) as from_minute,
+        cast(split_part(ends_at, ':', 1) as int) * 60 + cast(split_part(ends_at, ':', 2) as int) as to_minute
     from {{ ref('stg_catalogue__time_bands') }}
 
 ),

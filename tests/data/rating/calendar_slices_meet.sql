@@ -1,5 +1,5 @@
--- Within a local day each slice begins where the one before it ended. A gap would lose the records that begin in it
--- without a word, since rated_usage finds a record's slice by an inner join; an overlap would rate them twice.
+-- Within a local day each slice begins where the one before it ended. In a gap records would have no rate; an overlap
+-- would have rated_usage find two slices for one record, and rate it twice.
 
 with
 

@@ -1,5 +1,5 @@
--- The charges explain a record's whole length: usage_charges would otherwise show a receipt from which the price does not
--- follow, and a customer's complaint could not be answered.
+-- The charges explain a record's whole length: usage_charges would otherwise show a receipt from which the price does
+-- not follow, and a customer's complaint could not be answered.
 
 with
 

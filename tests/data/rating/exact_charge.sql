@@ -1,5 +1,5 @@
--- Units go into millionths and back without loss, a charge keeps its 18 decimals, and what does not fit is null. A charge
--- that silently lost its scale would be right for round prices and wrong for thirds.
+-- Units go into millionths and back without loss, a charge keeps its 18 decimals, and what does not fit is null. A
+-- charge that silently lost its scale would be right for round prices and wrong for thirds.
 
 with
 

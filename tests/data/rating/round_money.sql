@@ -1,5 +1,5 @@
--- The macro rounds as contract.md §4 says, at scales that come from a column. An amount that is rounded a second time, or
--- whose product loses decimals, would put every price of a tariff off by a cent.
+-- The macro rounds as contract.md §4 says, at scales that come from a column. An amount that is rounded a second time,
+-- or whose product loses decimals, would put every price of a tariff off by a cent.
 
 with
 
