@@ -1,0 +1,212 @@
+"""Each equation of assurance holds on a small sound world, and is caught when broken on purpose, by day and amount."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from compiled import compile_nodes, view
+
+from ingestion.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from pyspark.sql import Row, SparkSession
+
+pytestmark = pytest.mark.spark
+
+# Ten messages of two partitions on two days: seven normal, two errors, one duplicate.
+LANDED = """
+select
+    'cdr' as topic,
+    cast(id % 2 as int) as partition,
+    id div 2 as offset,
+    if(id < 6, timestamp '2025-06-10 10:00:00', timestamp '2025-06-11 10:00:00') as landed_at,
+    case when id in (2, 7) then 'error' when id = 9 then 'duplicate' else 'normal' end as status,
+    if(id in (2, 7), array('INVALID_TIMESTAMP', 'MISSING_CALLER_ID'), null) as error_reasons,
+    concat('r', id) as record_id
+from range(10)
+"""
+# r0 prepaid, r8 nobody's, r6 without a rate, the others postpaid at 1.004 each, of which r1 is included.
+RATED = """
+select
+    record_id,
+    landed_at,
+    '212612000001' as msisdn,
+    'voice' as record_type,
+    landed_at - interval 1 hour as event_time,
+    case record_id when 'r0' then 'prepaid' when 'r8' then null else 'postpaid' end as subscription_type,
+    cast(60 as decimal(18, 6)) as quantity,
+    if(record_id in ('r6', 'r8'), null, cast(1.004 as decimal(18, 6))) as cost,
+    if(record_id in ('r6', 'r8'), null, 'MAD') as currency,
+    case record_id when 'r6' then 'error' when 'r8' then 'unmatched' else 'rated' end as rating_status,
+    case record_id when 'r6' then 'NO_RATE' when 'r8' then 'NO_CUSTOMER' end as status_reason
+from landing_cdr
+where status = 'normal'
+"""
+BILLED = """
+select
+    record_id,
+    'C1' as customer_id,
+    '2025-06' as usage_month,
+    currency,
+    'voice' as service,
+    'on_net' as zone,
+    if(record_id = 'r1', cast(0 as decimal(18, 6)), cost) as billed_amount,
+    if(record_id = 'r1', cost, cast(0 as decimal(18, 6))) as included_amount
+from rated_usage
+where rating_status = 'rated' and subscription_type = 'postpaid'
+"""
+LINES = """
+select
+    'C1-2025-06' as bill_id,
+    'usage' as kind,
+    '2025-06' as usage_month,
+    'MAD' as currency,
+    cast(3.01 as decimal(18, 3)) as amount
+"""
+BILLS = """
+select 'C1-2025-06' as bill_id, '2025-06' as period, 'draft' as state, cast(3.612 as decimal(18, 3)) as total
+"""
+WORLD = {
+    "landing_cdr": LANDED,
+    "rated_usage": RATED,
+    "billed_usage": BILLED,
+    "bill_lines": LINES,
+    "bills": BILLS,
+    "served_bills": "select *, 'MAD' as currency from bills where 1 = 0",
+    "served_bill_lines": "select bill_id, kind, usage_month, amount from bill_lines where 1 = 0",
+    "totals_usage_totals": """
+        select cast(event_time as date) as event_date, rating_status, count(*) as records, sum(cost) as cost
+        from rated_usage group by 1, 2
+    """,
+    "totals_bill_totals": """
+        select period, state, count(*) as bills, sum(total) as total, sum(total) as line_total, 1L as bill_lines
+        from bills group by period, state
+    """,
+}
+SELECTED = ("path:models/assurance,resource_type:model", "path:tests/data/assurance")
+MODELS = (
+    "assurance_daily_totals",
+    "assurance_monthly_totals",
+    "assurance_served_totals",
+    "assurance_offset_gaps",
+    "assurance_error_reasons",
+    "assurance_suspense",
+    "assurance_usage_jumps",
+)
+EQUATIONS = (
+    "received_is_landed_once",
+    "normal_is_rated_once",
+    "rated_cost_is_accounted_for",
+    "postgres_equals_spark",
+    "offsets_have_no_gaps",
+)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return compile_nodes(tmp_path_factory.mktemp("dbt"), *SELECTED)
+
+
+def build(spark: "SparkSession", compiled: dict[str, str], **broken: str) -> None:
+    """Make the world's views, some of them broken, and the assurance models over it."""
+    for name, query in WORLD.items():
+        view(spark, name, broken.get(name, query))
+    for name in MODELS:
+        view(spark, name, compiled[name])
+
+
+def found(spark: "SparkSession", compiled: dict[str, str]) -> dict[str, list["Row"]]:
+    """Return the rows of every equation that does not hold."""
+    rows = {name: spark.sql(compiled[name]).collect() for name in EQUATIONS}
+    return {name: found for name, found in rows.items() if found}
+
+
+def test_a_sound_world_balances(spark: "SparkSession", compiled: dict[str, str]) -> None:
+    build(spark, compiled)
+    assert found(spark, compiled) == {}
+    month = spark.table("assurance_monthly_totals").collect()[0]
+    money = {name: f"{month[name]:.6f}" for name in month.asDict() if name not in ("usage_month", "currency")}
+    assert money == {
+        "rated_cost": "5.020000",
+        "prepaid_cost": "1.004000",
+        "included_amount": "1.004000",
+        "billed_amount": "0.000000",
+        "open_amount": "3.010000",
+        "rounding": "-0.002000",
+        "difference": "0.000000",
+    }
+    days = spark.table("assurance_daily_totals").orderBy("landed_on").collect()
+    assert [(day["received"], day["normal"], day["error"], day["duplicate"]) for day in days] == [
+        (6, 5, 1, 0),
+        (4, 2, 1, 1),
+    ]
+    reasons = spark.table("assurance_error_reasons").orderBy("landed_on", "rank_of_day").collect()
+    assert [(row["reason"], row["records"], row["rank_of_day"]) for row in reasons] == [
+        ("INVALID_TIMESTAMP", 1, 1),
+        ("MISSING_CALLER_ID", 1, 2),
+    ] * 2
+    waiting = spark.table("assurance_suspense").orderBy("status_reason").collect()
+    # 60 s at the average of 5.02 for 300 s, cut to six decimals a unit
+    assert [(row["status_reason"], row["records"], f"{row['estimated_value']:.3f}") for row in waiting] == [
+        ("NO_CUSTOMER", 1, "1.004"),
+        ("NO_RATE", 1, "1.004"),
+    ]
+
+
+def test_columns_and_types_are_those_declared(spark: "SparkSession", compiled: dict[str, str]) -> None:
+    build(spark, compiled)
+    declared = yaml.safe_load((PROJECT_ROOT / "models" / "assurance" / "_assurance.yml").read_text())["models"]
+    columns = {
+        model["name"]: [(column["name"], column["data_type"]) for column in model["columns"]] for model in declared
+    }
+    real = {name: [(column, type_) for column, type_ in spark.table(name).dtypes] for name in MODELS}
+    assert real == {name: columns[name] for name in MODELS}
+
+
+@pytest.mark.parametrize(
+    ("broken", "caught"),
+    [
+        (
+            {"landing_cdr": f"{LANDED} union all select * from ({LANDED}) where record_id = 'r2'"},
+            {"received_is_landed_once": [("2025-06-10", "-1")]},
+        ),
+        (
+            {"rated_usage": f"select * from ({RATED}) where record_id <> 'r6'"},
+            {"normal_is_rated_once": [("2025-06-11", "1")]},
+        ),
+        (
+            {"bill_lines": LINES.replace("3.01", "3.00")},
+            {"rated_cost_is_accounted_for": [("2025-06", "0.010000")]},
+        ),
+        (
+            {"billed_usage": f"select * from ({BILLED}) where record_id <> 'r1'"},
+            {"rated_cost_is_accounted_for": [("2025-06", "1.004000")]},
+        ),
+        (
+            {"totals_usage_totals": WORLD["totals_usage_totals"].replace("sum(cost)", "sum(cost) - 0.000001")},
+            {"postgres_equals_spark": [("2025-06-10", "0.000001")]},
+        ),
+        (
+            {"totals_bill_totals": WORLD["totals_bill_totals"].replace("1L as", "2L as")},
+            {"postgres_equals_spark": [("2025-06", "0.000000")]},
+        ),
+        (
+            {"landing_cdr": f"select * from ({LANDED}) where offset <> 3 or partition = 0"},
+            {"offsets_have_no_gaps": [("cdr", "1")]},
+        ),
+    ],
+    ids=["landed twice", "not rated", "a cent lost", "not billed", "export off", "a line more", "a gap"],
+)
+def test_what_is_broken_on_purpose_is_caught(
+    spark: "SparkSession",
+    compiled: dict[str, str],
+    broken: dict[str, str],
+    caught: dict[str, list[tuple[str, str]]],
+) -> None:
+    build(spark, compiled, **broken)
+    # the day or month is the first column, after the published table's name where there is one
+    named = {
+        name: sorted((str(row[name == "postgres_equals_spark"]), str(row[-1])) for row in rows)
+        for name, rows in found(spark, compiled).items()
+    }
+    assert named == caught
