@@ -167,9 +167,66 @@ cards as (
 
 ),
 
+plan_services as (
+
+    select distinct rate_plan_id, service_type from cards
+
+),
+
 zones_with_cards as (
 
     select distinct rate_plan_id, service_type, zone from cards
+
+),
+
+-- most records need no more of a card than the one rate at their start
+card_rates as (
+
+    select
+        rate_plan_id,
+        service_type,
+        zone,
+        valid_from,
+        valid_to,
+        currency,
+        promotions,
+        explode(rates) as (band_set, rate)
+    from cards
+
+),
+
+timed_usage as (
+
+    select
+        usage.*,
+        calendar.band_set,
+        calendar.bands,
+        calendar.starts_at as slice_starts_at,
+        calendar.ends_at as slice_ends_at,
+        coalesce(zones_with_cards.zone, '*') as card_zone,
+        {{ millionths('usage.quantity') }} as quantity_millionths,
+
+        -- a call that goes on when the bands change; messages and data are priced by their start
+        usage.record_type = 'voice'
+        and {{ millionths('usage.quantity') }} > unix_micros(calendar.ends_at) - unix_micros(usage.event_time)
+            as outlasts_slice,
+
+        case
+            when usage.refusal is not null then usage.refusal
+            when plan_services.rate_plan_id is null then 'SERVICE_NOT_IN_PLAN'
+        end as reason_to_reject
+    from zoned_usage as usage
+    left join calendar
+        on usage.local_date = calendar.local_date
+        and usage.event_time >= calendar.starts_at
+        and usage.event_time < calendar.ends_at
+    left join plan_services
+        on usage.rate_plan_id = plan_services.rate_plan_id
+        and usage.record_type = plan_services.service_type
+    left join zones_with_cards
+        on usage.rate_plan_id = zones_with_cards.rate_plan_id
+        and usage.record_type = zones_with_cards.service_type
+        and usage.zone = zones_with_cards.zone
 
 ),
 
@@ -177,65 +234,65 @@ carded_usage as (
 
     select
         usage.*,
-        calendar.ends_at as slice_ends_at,
-        calendar.bands,
-        calendar.following_slices,
-        cards.currency,
-        cards.promotions,
-        cards.rates,
-        cards.rates[calendar.band_set] as rate,
-        case
-            when usage.refusal is not null then usage.refusal
-            when cards.rate_plan_id is null then 'SERVICE_NOT_IN_PLAN'
-        end as reason_to_reject,
-        if(usage.zone is null, 'NO_ZONE', 'NO_RATE') as fault_without_rate
-    from zoned_usage as usage
-    left join calendar
-        on usage.local_date = calendar.local_date
-        and usage.event_time >= calendar.starts_at
-        and usage.event_time < calendar.ends_at
-    left join zones_with_cards
-        on usage.rate_plan_id = zones_with_cards.rate_plan_id
-        and usage.record_type = zones_with_cards.service_type
-        and usage.zone = zones_with_cards.zone
-    left join cards
-        on usage.rate_plan_id = cards.rate_plan_id
-        and usage.record_type = cards.service_type
-        and coalesce(zones_with_cards.zone, '*') = cards.zone
-        and usage.local_date >= cards.valid_from
-        and (cards.valid_to is null or usage.local_date < cards.valid_to)
+        card_rates.currency,
+        card_rates.promotions,
+        card_rates.rate.product_id,
+        card_rates.rate.time_band,
+        card_rates.rate.connect_fee as rate_connect_fee,
+        card_rates.rate.max_charge,
+        card_rates.rate.rounding_mode,
+        card_rates.rate.units_per_one,
+        card_rates.rate.stretches as rate_stretches,
+        if(card_rates.rate is null, 'NO_RATE', card_rates.rate.fault) as rate_fault,
+        later_slices.following_slices,
+        later_rates.rates as rates_of_later_slices
+    from timed_usage as usage
+    left join card_rates
+        on usage.rate_plan_id = card_rates.rate_plan_id
+        and usage.record_type = card_rates.service_type
+        and usage.card_zone = card_rates.zone
+        and usage.band_set = card_rates.band_set
+        and usage.local_date >= card_rates.valid_from
+        and (card_rates.valid_to is null or usage.local_date < card_rates.valid_to)
+    left join calendar as later_slices
+        on usage.outlasts_slice
+        and usage.slice_starts_at = later_slices.starts_at
+    left join cards as later_rates
+        on usage.outlasts_slice
+        and usage.rate_plan_id = later_rates.rate_plan_id
+        and usage.record_type = later_rates.service_type
+        and usage.card_zone = later_rates.zone
+        and usage.local_date >= later_rates.valid_from
+        and (later_rates.valid_to is null or usage.local_date < later_rates.valid_to)
 
 ),
 
 ---------- in which pulses
 
--- Units are counted in whole millionths; a millionth of a second of a call is a microsecond of the clock. Only a call
--- that outlasts its slice of the calendar needs the rates of the slices after it.
+-- Units are counted in whole millionths; a millionth of a second of a call is a microsecond of the clock.
 stretched_usage as (
 
     select
         *,
-        {{ millionths('quantity') }} as quantity_millionths,
         case
-            when reason_to_reject is not null or rate is null or rate.fault is not null then null
-            when
-                record_type = 'voice'
-                and {{ millionths('quantity') }} > unix_micros(slice_ends_at) - unix_micros(event_time)
+            when reason_to_reject is not null or rate_fault is not null then null
+            when outlasts_slice
                 then concat(
-                    {{ stretches_of_slice('rate.stretches', 'slice_ends_at') }},
+                    {{ stretches_of_slice('rate_stretches', 'slice_ends_at') }},
                     flatten(
                         transform(
                             filter(
                                 following_slices,
                                 slice -> slice.starts_at >= slice_ends_at
-                                and unix_micros(slice.starts_at) - unix_micros(event_time)
-                                < {{ millionths('quantity') }}
+                                and unix_micros(slice.starts_at) - unix_micros(event_time) < quantity_millionths
                             ),
-                            slice -> {{ stretches_of_slice('slice(rates[slice.band_set].stretches, 2, 1000)', 'slice.ends_at') }}
+                            slice -> {{ stretches_of_slice(
+                                'slice(rates_of_later_slices[slice.band_set].stretches, 2, 1000)', 'slice.ends_at'
+                            ) }}
                         )
                     )
                 )
-            else rate.stretches
+            else rate_stretches
         end as stretches
     from carded_usage
 
@@ -315,7 +372,7 @@ summed_usage as (
 
     select
         *,
-        if(quantity = 0, cast(0 as decimal(18, 6)), rate.connect_fee) as full_connect_fee,
+        if(quantity = 0, cast(0 as decimal(18, 6)), rate_connect_fee) as full_connect_fee,
         round({{ sum_of_amounts('exact_charges') }}, 16) as pulses_amount
     from charged_usage
 
@@ -327,7 +384,7 @@ capped_usage as (
         *,
         case
             when pulses_amount is not null
-                then try_cast(least(full_connect_fee + pulses_amount, rate.max_charge) as decimal(28, 16))
+                then try_cast(least(full_connect_fee + pulses_amount, max_charge) as decimal(28, 16))
         end as capped_amount
     from summed_usage
 
@@ -337,7 +394,7 @@ listed_usage as (
 
     select
         *,
-        {{ round_money('capped_amount', 'rate.rounding_mode', 'rate.units_per_one') }} as list_price,
+        {{ round_money('capped_amount', 'rounding_mode', 'units_per_one') }} as list_price,
         get(
             filter(
                 promotions,
@@ -376,11 +433,11 @@ checked_usage as (
     select
         *,
         {{ round_money(
-            'try_cast(least(full_connect_fee + ' ~ sum_of_amounts('rounded_charges') ~ ', rate.max_charge) as decimal(28, 16))',
-            'rate.rounding_mode',
-            'rate.units_per_one'
+            'try_cast(least(full_connect_fee + ' ~ sum_of_amounts('rounded_charges') ~ ', max_charge) as decimal(28, 16))',
+            'rounding_mode',
+            'units_per_one'
         ) }} as price_of_charges,
-        if(rate.rounding_mode = 'up', ceil(pulses_amount, 12), floor(pulses_amount, 12))
+        if(rounding_mode = 'up', ceil(pulses_amount, 12), floor(pulses_amount, 12))
         - {{ sum_of_amounts('rounded_charges') }} as difference
     from itemised_usage
 
@@ -416,12 +473,12 @@ judged_usage as (
         {{ round_money(
             'cast(cast(list_price * coalesce(promotion.discount_percent, 0) as decimal(28, 12)) * 0.01 as decimal(28, 14))',
             "'half_up'",
-            'rate.units_per_one'
+            'units_per_one'
         ) }} as promotion_amount,
         case
             when reason_to_reject is not null then null
-            when rate is null or coalesce(rate.fault, meter.fault) = 'NO_RATE' then fault_without_rate
-            when coalesce(rate.fault, meter.fault) is not null then coalesce(rate.fault, meter.fault)
+            when coalesce(rate_fault, meter.fault) = 'NO_RATE' then if(zone is null, 'NO_ZONE', 'NO_RATE')
+            when coalesce(rate_fault, meter.fault) is not null then coalesce(rate_fault, meter.fault)
             when list_price is null or {{ from_millionths('billed_millionths') }} is null then 'CHARGE_TOO_LARGE'
         end as fault
     from explained_usage
@@ -459,9 +516,9 @@ final as (
 
         ---------- how it is priced
         rate_plan_id,
-        rate.product_id as product_id,
+        product_id,
         zone,
-        rate.time_band as time_band,
+        time_band,
         quantity,
 
         ---------- the price
