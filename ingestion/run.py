@@ -1,11 +1,8 @@
 """`telecom run` and `telecom demo`: every step from Kafka to PostgreSQL in the order of the day."""
 
-import fcntl
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
@@ -15,6 +12,7 @@ import typer
 from rich.table import Table
 
 from ingestion.console import UserError, out
+from ingestion.locks import alone, at_work
 from ingestion.settings import PROJECT_ROOT, Settings, settings
 from ingestion.transform import run_dbt
 from stack import machine, thrift
@@ -75,8 +73,11 @@ def run_once(settings: Settings, month: str | None = None) -> None:
     Raises:
         UserError: another pass is at work, or a step failed; what the steps before it did stays and is not redone.
     """
-    with _alone(settings):
-        _step("stream_mediation", "--once")
+    with alone(settings, "run"):
+        if at_work(settings, "mediation"):
+            out.print("Mediation: a stream is at work and lands what arrives; this run takes what is landed")
+        else:
+            _step("stream_mediation", "--once")
         variables = ["--vars", f'{{"billing_month": "{month}"}}'] if month else []
         # the contracts of single tables are `dbt test`'s; what fails a run is the catalogue's faults and the equations
         checks = ["--exclude", "test_type:generic", "test_type:unit"]
@@ -128,16 +129,3 @@ def _step(module: str, *arguments: str) -> None:
     result = subprocess.run([sys.executable, "-m", f"ingestion.{module}", *arguments], check=False, cwd=PROJECT_ROOT)
     if result.returncode != 0:
         raise UserError(f"the step `python -m ingestion.{module}` failed (exit code {result.returncode}): see above")
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Hold the lock that lets one pass work at a time."""
-    lock = settings.home / "run" / "run.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another `telecom run` is at work (it holds {lock}): wait until it ends") from None
-        yield

@@ -6,7 +6,6 @@ Spark's checkpoint of the stream lives as long as the process. What survives is 
 go on, and a note of the last batch that both topics got (docs/decisions/0020-the-landing-table-is-the-checkpoint.md).
 """
 
-import fcntl
 import signal
 import time
 import uuid
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingestion.console import UserError, out, run_command
+from ingestion.locks import alone
 from ingestion.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def run(config: Settings, *, once: bool, interval: float = 1.0, max_per_batch: i
     from stack.spark import spark_session
 
     stopping = Event()
-    with _alone(config), _stop_signals(stopping):
+    with alone(config, "mediation"), _stop_signals(stopping):
         topic = Topic.connect(config)
         spark = spark_session(config, "mediation")
         for name, value in CODEGEN.items():
@@ -175,19 +175,6 @@ def run(config: Settings, *, once: bool, interval: float = 1.0, max_per_batch: i
             out.print(f"stopped after batch {landing.position.batch_id}")
         finally:
             spark.stop()
-
-
-@contextmanager
-def _alone(config: Settings) -> Iterator[None]:
-    """Hold the lock of the only mediation; the system lets go of it however this process ends."""
-    config.home.mkdir(parents=True, exist_ok=True)
-    path = config.home / "mediation.lock"
-    with path.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"another mediation is at work (it holds {path}): stop it first") from None
-        yield
 
 
 @contextmanager

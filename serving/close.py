@@ -16,6 +16,7 @@ import typer
 import yaml
 
 from ingestion.console import UserError, out, run_command
+from ingestion.locks import alone
 from ingestion.settings import PROJECT_ROOT, Settings, settings
 
 FREEZE_USAGE = """
@@ -57,18 +58,19 @@ def close(
     from stack import machine
 
     machine.require(settings(), ["postgres", "thrift"])
-    closed = close_month(settings(), parse_month(month))
-    if not closed.bills:
-        out.print(f"{closed.period} is closed since {closed.closed_at:%Y-%m-%d %H:%M} UTC; nothing changed.")
-        return
-    totals = ", ".join(f"{total:,.3f} {currency}" for currency, total in sorted(closed.totals.items()))
-    out.print(f"{closed.period} is closed: {closed.bills:,} bills are final ({totals}).")
-    try:
-        run_dbt(settings(), BILLED_AGAIN, "Open months")
-    except UserError as error:
-        raise UserError(
-            f"{closed.period} is closed, but the bill run after it failed (`telecom run`): {error}"
-        ) from None
+    with alone(settings(), "run"):
+        closed = close_month(settings(), parse_month(month))
+        if not closed.bills:
+            out.print(f"{closed.period} is closed since {closed.closed_at:%Y-%m-%d %H:%M} UTC; nothing changed.")
+            return
+        totals = ", ".join(f"{total:,.3f} {currency}" for currency, total in sorted(closed.totals.items()))
+        out.print(f"{closed.period} is closed: {closed.bills:,} bills are final ({totals}).")
+        try:
+            run_dbt(settings(), BILLED_AGAIN, "Open months")
+        except UserError as error:
+            raise UserError(
+                f"{closed.period} is closed, but the bill run after it failed (`telecom run`): {error}"
+            ) from None
 
 
 def parse_month(text: str) -> date:

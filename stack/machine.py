@@ -14,15 +14,8 @@ from stack.secrets import ensure_secrets
 
 FREE_DISK_MIB = 1024
 DATA_FOLDERS = (
-    "kafka",
-    "postgres",
-    "thrift",
-    "metastore",
-    "warehouse",
-    "landing",
-    "checkpoint",
-    "logs",
-    "run",
+    *("kafka", "postgres", "thrift", "metastore", "warehouse"),
+    *("landing", "checkpoint", "seen", "demo", "target", "logs", "run"),
 )
 
 

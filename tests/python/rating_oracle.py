@@ -206,7 +206,7 @@ def _rate_at(candidates: Sequence[ProductRate], bands: frozenset[str], zone: str
     return sorted(fitting, key=lambda step: step.from_unit)
 
 
-def _promotion_at(  # noqa: PLR0917
+def _promotion_at(
     catalogue: Catalogue, usage: Usage, customer: CustomerVersion, zone: str | None, bands: frozenset[str], day: date
 ) -> Promotion | None:
     matching = [

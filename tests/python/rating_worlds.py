@@ -313,7 +313,7 @@ def random_bands(random_: random.Random) -> list[TimeBand]:
     return bands
 
 
-def random_rate(  # noqa: PLR0917
+def random_rate(
     random_: random.Random, key: str, plan: str, product: str, service: str, zone: str, band: str
 ) -> list[ProductRate]:
     """Return the steps of one rate, or of two that follow each other in time."""

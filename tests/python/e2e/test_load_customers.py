@@ -70,7 +70,7 @@ def test_columns_come_in_any_order_and_the_optional_ones_may_be_missing(
         (3, "msisdn", None, r"Key \(msisdn\)"),
     ],
 )
-def test_a_wrong_file_is_refused_as_a_whole_with_the_place(  # noqa: PLR0917
+def test_a_wrong_file_is_refused_as_a_whole_with_the_place(
     stack: Settings, rows: bytes, tmp_path: Path, row: int, column: str, value: str | None, fault: str
 ) -> None:
     before = versions(stack)

@@ -1,0 +1,40 @@
+"""One at a time: locks between the processes of one machine, which the system lets go of however they end."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from ingestion.console import UserError
+from ingestion.settings import Settings
+
+Work = Literal["mediation", "run"]
+COMMANDS: dict[Work, str] = {"mediation": "telecom mediate", "run": "telecom run` or `telecom close"}
+
+
+@contextmanager
+def alone(settings: Settings, work: Work) -> Iterator[None]:
+    """Hold the lock of a kind of work.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    path = settings.home / "run" / f"{work}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"another `{COMMANDS[work]}` is at work (it holds {path}): wait until it ends, or stop it"
+            ) from None
+        yield
+
+
+def at_work(settings: Settings, work: Work) -> bool:
+    """Return whether some process holds the lock of this kind of work now."""
+    try:
+        with alone(settings, work):
+            return False
+    except UserError:
+        return True
