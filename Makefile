@@ -31,7 +31,7 @@ lint: setup
 
 lock: setup  ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --extra dev --no-emit-index-url --no-emit-find-links \
+	$(BIN)/pip-compile --quiet --no-strip-extras --allow-unsafe --generate-hashes --extra dev --no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --output-file requirements.lock pyproject.toml
 
 clean:
