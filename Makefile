@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-all lint bench bench-quick chaos lock clean
+.PHONY: setup demo test test-all lint lock clean
 
 setup: $(STAMP)
 
