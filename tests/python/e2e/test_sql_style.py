@@ -13,8 +13,9 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 
 def test_sqlfluff_finds_nothing(stack: Settings):
+    folders = ["models", "tests/data", "snapshots", "dbt_project/analyses"]
     result = subprocess.run(
-        [Path(sys.executable).with_name("sqlfluff"), "lint", "models", "tests/data", "snapshots", "dbt_project/analyses"],
+        [Path(sys.executable).with_name("sqlfluff"), "lint", *folders],
         capture_output=True,
         text=True,
         check=False,
