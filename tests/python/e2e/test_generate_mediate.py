@@ -19,7 +19,7 @@ from ingestion.traffic.stream import Traffic
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = pytest.mark.stack
 
 RECORDS = 200_000
 PARTITIONS = 4
