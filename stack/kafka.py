@@ -2,6 +2,7 @@
 
 import subprocess
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -80,21 +81,19 @@ def ensure_topics(settings: Settings) -> list[str]:
     Raises:
         UserError: the cluster refuses to create a topic.
     """
-    client = KafkaAdminClient(**settings.kafka_client(), client_id="telecom-topics")
     created = []
     try:
-        for topic in sorted(
-            {settings.cdr_topic, settings.clean_topic, settings.error_topic} - set(client.list_topics())
-        ):
-            try:
-                client.create_topics([NewTopic(topic, num_partitions=PARTITIONS, replication_factor=-1)])
-                created.append(topic)
-            except TopicAlreadyExistsError:
-                continue
+        client = KafkaAdminClient(**settings.kafka_client(), client_id="telecom-topics")
+        try:
+            wanted = {settings.cdr_topic, settings.clean_topic, settings.error_topic}
+            for topic in sorted(wanted - set(client.list_topics())):
+                with suppress(TopicAlreadyExistsError):
+                    client.create_topics([NewTopic(topic, num_partitions=PARTITIONS, replication_factor=-1)])
+                    created.append(topic)
+        finally:
+            client.close()
     except KafkaError as error:
-        raise UserError(f"Kafka at {settings.kafka_bootstrap_servers} did not create a topic: {error}") from None
-    finally:
-        client.close()
+        raise UserError(f"Kafka at {settings.kafka_bootstrap_servers} did not create the topics: {error}") from None
     return created
 
 
