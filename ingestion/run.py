@@ -1,6 +1,5 @@
 """`telecom run` and `telecom demo`: every step from Kafka to PostgreSQL in the order of the day."""
 
-import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from ingestion.console import UserError, out
 from ingestion.locks import alone, at_work
 from ingestion.settings import PROJECT_ROOT, Settings, settings
 from ingestion.transform import run_dbt
+from serving.close import parse_month
 from stack import machine, thrift
 
 DEMO_SEED = 7
@@ -38,8 +38,11 @@ def run(
     ] = None,
 ) -> None:
     """Mediate what has arrived, then snapshot, rate, bill, check and export; typed twice, it changes nothing."""
-    if month is not None and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
-        raise UserError(f"--month {month}: a month is written YYYY-MM, such as 2025-06")
+    if month is not None:
+        try:
+            parse_month(month)
+        except UserError as error:
+            raise UserError(f"--month {error}") from None
     machine.require(settings(), machine.SERVERS)
     run_once(settings(), month)
     show_summary(summarise(settings()))

@@ -2,10 +2,9 @@
 
 import hashlib
 
-import yaml
-
 from ingestion.console import UserError
 from ingestion.settings import PROJECT_ROOT, Settings
+from ingestion.transform import project_variable
 from stack import thrift
 
 MARKED_SEED = "rate_plans"
@@ -15,8 +14,7 @@ PROPERTY = "telecom.checked_catalogue"
 
 def is_checked(settings: Settings) -> bool:
     """Return whether these very seeds were loaded and passed the tests; of PostgreSQL's catalogue nothing is known."""
-    project = yaml.safe_load((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
-    if project["vars"]["catalogue"] != "seeds":
+    if project_variable("catalogue") != "seeds":
         return False
     try:
         found = thrift.execute(settings, f"show tblproperties {settings.dbt_schema}.{MARKED_SEED}('{PROPERTY}')")

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ingestion.console import UserError, progress
 from ingestion.settings import PROJECT_ROOT, Settings
 from stack import thrift
@@ -63,6 +65,12 @@ def _events(settings: Settings, command: list[str]) -> Iterator[dict[str, Any]]:
                 continue  # a warning of some library, not of dbt
             yield event
     yield {"data": {"code": child.returncode}, "info": {"name": "DbtExitCode", "level": "info", "msg": ""}}
+
+
+def project_variable(name: str) -> str:
+    """Return the value that `dbt_project.yml` gives a variable of the project."""
+    project = yaml.safe_load((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
+    return str(project["vars"][name])
 
 
 def target_path(settings: Settings) -> Path:

@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import typer
-import yaml
 
 from ingestion.console import UserError, out, run_command
 from ingestion.locks import alone
-from ingestion.settings import PROJECT_ROOT, Settings, settings
+from ingestion.settings import Settings, settings
+from ingestion.transform import project_variable, run_dbt
 
 FREEZE_USAGE = """
 insert into bill_usage
@@ -54,7 +54,6 @@ def close(
     month: Annotated[str, typer.Argument(metavar="YYYY-MM", help="The month whose bills become final.")],
 ) -> None:
     """Close a month: its bills become final; what comes late is an adjustment on the next month's bills."""
-    from ingestion.transform import run_dbt
     from stack import machine
 
     machine.require(settings(), ["postgres", "thrift"])
@@ -86,8 +85,7 @@ def parse_month(text: str) -> date:
 
 def billing_timezone() -> ZoneInfo:
     """Return the zone whose calendar months are billed, as dbt has it."""
-    project = yaml.safe_load((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
-    return ZoneInfo(project["vars"]["billing_timezone"])
+    return ZoneInfo(project_variable("billing_timezone"))
 
 
 def month_bounds(month: date) -> tuple[datetime, datetime]:

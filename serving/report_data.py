@@ -11,11 +11,11 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import psycopg
-import yaml
 from psycopg.rows import class_row
 
 from ingestion.console import UserError
-from ingestion.settings import PROJECT_ROOT, Settings
+from ingestion.settings import Settings
+from ingestion.transform import project_variable
 from stack import thrift
 
 TOP_CUSTOMERS = 10
@@ -238,8 +238,7 @@ def collect(settings: Settings) -> Report:
 
 def rating_timezone() -> str:
     """Return the zone in which tariffs are valid, from dbt's project file."""
-    project = yaml.safe_load((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
-    return str(project["vars"]["rating_timezone"])
+    return project_variable("rating_timezone")
 
 
 @contextmanager
