@@ -42,11 +42,11 @@ class Promotion:
     """A row of `promotions`."""
 
     promotion_id: str
-    rate_plan_id: str
-    service_type: str
-    zone: str
-    time_band: str
-    segment: str
+    rate_plan_id: str | None
+    service_type: str | None
+    zone: str | None
+    time_band: str | None
+    segment: str | None
     discount_percent: Fraction
     priority: int
     valid_from: date
@@ -154,8 +154,8 @@ def _valid(valid_from: date, valid_to: date | None, day: date) -> bool:
 
 
 def _longest(prefixes: dict[str, str], text: str | None) -> str | None:
-    fitting = [prefix for prefix in prefixes if text is not None and text.startswith(prefix)]
-    return prefixes[max(fitting, key=len)] if fitting else None
+    fitting = [prefix for prefix in prefixes if text is not None and (prefix == "*" or text.startswith(prefix))]
+    return prefixes[max(fitting, key=lambda prefix: 0 if prefix == "*" else len(prefix))] if fitting else None
 
 
 def _minutes(clock: str) -> int:
@@ -203,7 +203,14 @@ def _rate_at(candidates: Sequence[ProductRate], bands: frozenset[str], zone: str
     rates = {(rate.product_id, rate.zone, rate.time_band, rate.valid_from) for rate in fitting}
     if len(rates) > 1 or len({step.from_unit for step in fitting}) < len(fitting):
         raise _NoPriceError("AMBIGUOUS_RATE")
-    return sorted(fitting, key=lambda step: step.from_unit)
+    steps = sorted(fitting, key=lambda step: step.from_unit)
+    if steps[0].from_unit != 0 or not all(_can_price(step) for step in steps):
+        raise _NoPriceError("NO_ZONE" if zone is None else "NO_RATE")
+    return steps
+
+
+def _can_price(step: ProductRate) -> bool:
+    return step.unit_size > 0 and step.increment > 0 and 0 <= step.rounding_scale <= 6
 
 
 def _promotion_at(
@@ -212,11 +219,11 @@ def _promotion_at(
     matching = [
         promotion
         for promotion in catalogue.promotions
-        if promotion.rate_plan_id in ("*", customer.rate_plan_id)
-        and promotion.service_type in ("*", usage.record_type)
-        and promotion.zone in ("*", zone)
-        and (promotion.time_band == "*" or promotion.time_band in bands)
-        and promotion.segment in ("*", customer.segment)
+        if promotion.rate_plan_id in ("*", None, customer.rate_plan_id)
+        and promotion.service_type in ("*", None, usage.record_type)
+        and promotion.zone in ("*", None, zone)
+        and (promotion.time_band in ("*", None) or promotion.time_band in bands)
+        and promotion.segment in ("*", None, customer.segment)
         and _valid(promotion.valid_from, promotion.valid_to, day)
     ]
     return min(matching, key=lambda promotion: (promotion.priority, promotion.promotion_id), default=None)
@@ -237,7 +244,8 @@ def rate(catalogue: Catalogue, versions: Iterable[CustomerVersion], usage: Usage
     if customer.termination_date is not None and local.date() >= customer.termination_date:
         ratable, reason = False, "CUSTOMER_TERMINATED"
     if not ratable:
-        return Outcome("rejected", reason, customer.customer_id, zone)
+        refusal = reason or f"CUSTOMER_{customer.customer_status.upper()}"
+        return Outcome("rejected", refusal, customer.customer_id, zone)
     offered = [
         row
         for row in catalogue.rates
@@ -277,7 +285,7 @@ def _price(
         if now not in known:
             known[now] = _rate_at(candidates, now, zone)
         step = [row for row in known[now] if row.from_unit <= elapsed][-1]
-        pulse = first.initial_increment if elapsed == 0 else step.increment
+        pulse = (first.initial_increment or first.increment) if elapsed == 0 else step.increment
         amount = step.unit_price * pulse / step.unit_size
         key = step.product_rate_id
         pulses[key] = pulses.get(key, 0) + 1

@@ -333,7 +333,7 @@ def random_rate(
             "connect_fee": _pick(random_, ("0", "0", "0.1", "0.4", "0.125", "1.005")),
             "max_charge": _pick(random_, ("0.3", "1", "2.345", "10", "0.05")) if random_.random() < 0.15 else None,
             "rounding_mode": random_.choice(("up", "half_up", "down")),
-            "rounding_scale": random_.choice((0, 1, 2, 2, 2, 3, 4, 4, 5, 6)),
+            "rounding_scale": 7 if random_.random() < 0.005 else random_.choice((0, 1, 2, 2, 2, 3, 4, 4, 5, 6)),
         }
         rows += [
             ProductRate(
@@ -346,8 +346,8 @@ def random_rate(
                 from_unit=from_unit,
                 unit_price=_pick(random_, PRICES),
                 unit_size=_pick(random_, SIZES),
-                initial_increment=_pick(random_, INCREMENTS),
-                increment=_pick(random_, INCREMENTS),
+                initial_increment=_pick(random_, ("0", *INCREMENTS)),
+                increment=Fraction(0) if random_.random() < 0.005 else _pick(random_, INCREMENTS),
                 valid_from=valid_from,
                 valid_to=valid_to,
                 **shared,
@@ -363,6 +363,7 @@ def random_catalogue(random_: random.Random, plans: int, timezone: str) -> Catal
     """Return a catalogue of `plans` plans; some lack a service, a rate or a zone, or have two rates at a time."""
     zones = [f"zone_{n}" for n in range(6)]
     prefixes = {str(random_.randrange(1, 10 ** random_.randint(1, 5))): random_.choice(zones) for _ in range(60)}
+    anywhere = {"*": random_.choice(zones)} if random_.random() < 0.3 else {}
     rates: list[ProductRate] = []
     plan_rows = []
     for number in range(plans):
@@ -392,10 +393,10 @@ def random_catalogue(random_: random.Random, plans: int, timezone: str) -> Catal
             Promotion(
                 promotion_id=f"PROMO_{number}",
                 rate_plan_id=random_.choice(("*", f"PLAN_{random_.randrange(plans)}")),
-                service_type=random_.choice(("*", *SERVICES)),
-                zone=random_.choice(("*", "*", "home", *zones)),
-                time_band=random_.choice(("*", "*", "day", "night", "happy")),
-                segment=random_.choice(("*", *SEGMENTS)),
+                service_type=random_.choice(("*", None, *SERVICES)),
+                zone=random_.choice(("*", None, "home", *zones)),
+                time_band=random_.choice(("*", None, "day", "night", "happy")),
+                segment=random_.choice(("*", None, *SEGMENTS)),
                 discount_percent=_pick(random_, ("5", "10", "33.333333", "50", "100", "12.5", "0.000001")),
                 priority=random_.randint(1, 5),
                 valid_from=date(2025, 1, 1) + timedelta(days=random_.randrange(300)),
@@ -405,13 +406,13 @@ def random_catalogue(random_: random.Random, plans: int, timezone: str) -> Catal
         ],
         bands=random_bands(random_),
         holidays=frozenset(date(2025, 1, 1) + timedelta(days=random_.randrange(365)) for _ in range(20)),
-        prefixes=prefixes,
-        cell_zones={"TANGER_": "zone_1", "TANGER_1": "zone_2", "WIFI": "zone_3", "TANGER_MED_": "home"},
+        prefixes=prefixes | anywhere,
+        cell_zones=anywhere | {"TANGER_": "zone_1", "TANGER_1": "zone_2", "WIFI": "zone_3", "TANGER_MED_": "home"},
         status_rules={
             "active": (True, None),
             "suspended": (False, "CUSTOMER_SUSPENDED"),
             "terminated": (False, "CUSTOMER_TERMINATED"),
-            "pending": (False, "CUSTOMER_PENDING"),
+            "pending": (False, None),
         },
     )
 
@@ -441,7 +442,9 @@ def random_customers(random_: random.Random, count: int, plans: int) -> list[Cus
                     msisdn=msisdn,
                     segment=random_.choice(SEGMENTS),
                     rate_plan_id=f"PLAN_{random_.randrange(plans)}" if random_.random() < 0.99 else "PLAN_NONE",
-                    customer_status=random_.choice(("active",) * 20 + ("suspended", "pending", "terminated")),
+                    customer_status=random_.choice(
+                        ("active",) * 20 + ("suspended", "pending", "terminated", "unheard_of")
+                    ),
                     activation_date=activation,
                     termination_date=termination,
                     changed_at=changes[version - 1]

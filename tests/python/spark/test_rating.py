@@ -43,10 +43,11 @@ def step(key: str, *, zone: str = "*", band: str = "*", service: str = "voice", 
         "initial_increment": "1",
         "increment": "1",
         "connect_fee": "0",
-    } | {name: value for name, value in values.items() if isinstance(value, str) and name != "rounding_mode"}
+    }
+    numbers |= {name: value for name, value in values.items() if name in numbers}
     fractions = {name: Fraction(value) for name, value in numbers.items()}
     others = {
-        "max_charge": None,
+        "max_charge": Fraction(values.pop("max_charge")) if "max_charge" in values else None,
         "rounding_mode": "half_up",
         "rounding_scale": 4,
         "valid_from": OPEN,
@@ -101,6 +102,22 @@ CATALOGUE = Catalogue(
         step("CHANGED/new", unit_price="6", valid_from=date(2025, 6, 10)),
         step("LEGACY/all"),
         step("HUGE/all", unit_price="999999999999", unit_size="0.000001"),
+        step("RUSH/day", band="day"),
+        step("RUSH/evening", band="evening"),
+        step("PAIR/one"),
+        step("PAIR/other", product_id="VOICE_2"),
+        # found, and cannot price
+        step("START_MISSING/60", from_unit="60"),
+        step("NO_SIZE/all", unit_size="0"),
+        step("NO_PULSE/0"),
+        step("NO_PULSE/60", from_unit="60", increment="0"),
+        step("TOO_FINE/all", rounding_scale=7),
+        step("COARSE/all", rounding_scale=-1),
+        # what the decisions on the catalogue say
+        step("EVEN/all", initial_increment="0", increment="60"),
+        step("SHORTER/0"),
+        step("SHORTER/60", from_unit="60", unit_price="6", valid_to=date(2025, 6, 9)),
+        step("RENEWED/all"),
         step("PROMO/all", unit_price="1", unit_size="1", rounding_scale=2),
         step("PROMO/sms", service="sms", unit_price="0.25", unit_size="1"),
         step("PROMO/data", service="data", unit_price="0.1", unit_size="1", initial_increment="0.5", increment="0.25"),
@@ -123,6 +140,9 @@ CATALOGUE = Catalogue(
                 "DOUBLED",
             )
         ),
+        *(RatePlan(plan, "MAD", OPEN, None) for plan in ("RUSH", "PAIR", "START_MISSING", "NO_SIZE", "NO_PULSE")),
+        *(RatePlan(plan, "MAD", OPEN, None) for plan in ("TOO_FINE", "COARSE", "EVEN", "SHORTER", "RENEWED")),
+        RatePlan("RENEWED", "EUR", date(2025, 6, 1), None),
         *(RatePlan(plan, "MAD", OPEN, None) for plan in ("HALF_DAY", "LATER", "CHANGED", "HUGE", "PROMO")),
         RatePlan("LEGACY", "MAD", OPEN, date(2025, 1, 1)),
     ],
@@ -131,11 +151,14 @@ CATALOGUE = Catalogue(
         Promotion("FRANCE", "PROMO", "voice", "france", "*", "*", Fraction("33.333333"), 2, OPEN, None),
         Promotion("NIGHT_B", "PROMO", "voice", "*", "night", "*", Fraction(10), 3, OPEN, None),
         Promotion("NIGHT_A", "PROMO", "*", "*", "night", "*", Fraction(20), 3, OPEN, None),
+        Promotion("PUPILS", None, None, None, None, "student", Fraction(25), 1, OPEN, None),
+        Promotion("SUNDAYS", "TWO", "voice", "*", "sunday", None, Fraction(40), 1, OPEN, None),
     ],
     bands=[
         TimeBand("day", "weekday", "08:00", "20:00"),
         TimeBand("day", "saturday", "08:00", "20:00"),
         TimeBand("early", "weekday", "08:00", "09:00"),
+        TimeBand("evening", "weekday", "18:00", "20:00"),
         *(
             TimeBand("night", day, *times)
             for day in ("weekday", "saturday")
@@ -151,6 +174,7 @@ CATALOGUE = Catalogue(
         "active": (True, None),
         "suspended": (False, "CUSTOMER_SUSPENDED"),
         "terminated": (False, "CUSTOMER_TERMINATED"),
+        "barred": (False, None),
     },
 )
 
@@ -177,7 +201,11 @@ def number(name: str) -> str:
 
 NOON = datetime(2025, 6, 9, 11, tzinfo=UTC)  # a Monday, 12:00 in Casablanca
 CUSTOMERS = [
-    *(customer(plan.rate_plan_id) for plan in CATALOGUE.plans),
+    *map(customer, sorted({plan.rate_plan_id for plan in CATALOGUE.plans})),
+    customer("BARRED", rate_plan_id="ONE", customer_status="barred"),
+    customer("UNHEARD_OF", rate_plan_id="ONE", customer_status="unheard_of"),
+    customer("UNPLANNED"),
+    customer("PUPIL", rate_plan_id="ONE", segment="student"),
     customer("SUSPENDED", rate_plan_id="ONE", customer_status="suspended"),
     customer("LEFT", rate_plan_id="ONE", termination_date=date(2025, 6, 9)),
     customer("NEW", rate_plan_id="ONE", activation_date=date(2025, 6, 9)),
@@ -248,17 +276,34 @@ case("short_code", "PREFER", "60", to="150", zone="short", cost="0.2")
 case("two_bands", "TWICE", "1", "2025-06-09T08:30:00", status_reason="AMBIGUOUS_RATE", rating_status="error")
 case("one_band_again", "TWICE", "60", "2025-06-09T10:30:00", cost="0.6", time_band="day")
 case("two_rows", "DOUBLED", "1", status_reason="AMBIGUOUS_RATE", product_id=None, charges=None)
+case("two_products", "PAIR", "1", status_reason="AMBIGUOUS_RATE", rating_status="error")
+case("runs_into_two_bands", "RUSH", "120", "2025-06-09T17:59:00", status_reason="AMBIGUOUS_RATE", time_band="day")
 case("runs_out_of_rate", "HALF_DAY", "120", "2025-06-09T19:59:00", status_reason="NO_RATE", rating_status="error")
 case("ends_with_the_rate", "HALF_DAY", "60", "2025-06-09T19:59:00", cost="0.6")
 case("no_rate_yet", "LATER", "60", status_reason="NO_RATE", rating_status="error")
 case("tariff_ends_during_call", "CHANGED", "120", "2025-06-09T23:59:00", cost="1.2")
 case("tariff_begins", "CHANGED", "60", "2025-06-10T00:00:00", cost="6")
 case("plan_no_longer_valid", "LEGACY", "60", status_reason="NO_RATE", rating_status="error")
+case("nothing_used_where_no_rate_is", "HALF_DAY", "0", "2025-06-09T21:00:00", status_reason="NO_RATE")
+case("runs_out_of_rate_without_zone", "HALF_DAY", "120", "2025-06-09T19:59:00", to="999", status_reason="NO_ZONE")
+case("no_first_step", "START_MISSING", "120", status_reason="NO_RATE", rating_status="error")
+case("no_unit_size", "NO_SIZE", "60", status_reason="NO_RATE", rating_status="error")
+case("no_increment_in_a_later_step", "NO_PULSE", "60", status_reason="NO_RATE", rating_status="error")
+case("more_decimals_than_money_has", "TOO_FINE", "60", status_reason="NO_RATE", rating_status="error")
+case("less_decimals_than_none", "COARSE", "60", status_reason="NO_RATE", rating_status="error")
 case("too_large", "HUGE", "1000", status_reason="CHARGE_TOO_LARGE", rating_status="error", cost=None)
 
 case("service_not_in_plan", "ONE", "1", service="sms", rating_status="rejected", status_reason="SERVICE_NOT_IN_PLAN")
+case("plan_that_is_not_there", "UNPLANNED", "1", rating_status="rejected", status_reason="SERVICE_NOT_IN_PLAN")
+case("first_pulse_like_the_others", "EVEN", "61", cost="1.2", billed_units="120")
+case("steps_until_one_ends", "SHORTER", "120", "2025-06-08T23:00:00", cost="6.6")
+case("steps_after_one_ended", "SHORTER", "120", "2025-06-09T00:00:00", cost="1.2")
+case("currency_of_the_later_version", "RENEWED", "60", currency="EUR")
+case("currency_before_it", "RENEWED", "60", "2025-05-31T12:00:00", currency="MAD")
 case("nobody", "ZZZZZ", "60", rating_status="unmatched", status_reason="NO_CUSTOMER", customer_id=None, zone="fixed")
 case("suspended", "SUSPENDED", "60", rating_status="rejected", status_reason="CUSTOMER_SUSPENDED")
+case("rule_without_a_reason", "BARRED", "60", rating_status="rejected", status_reason="CUSTOMER_BARRED")
+case("status_without_a_rule", "UNHEARD_OF", "60", rating_status="rated")
 case("before_the_end", "LEFT", "1", "2025-06-08T23:59:59", rating_status="rated")
 case(
     "from_the_end_on", "LEFT", "1", "2025-06-09T00:00:00", rating_status="rejected", status_reason="CUSTOMER_TERMINATED"
@@ -276,6 +321,8 @@ case("lowest_id", "PROMO", "10", "2025-06-09T21:00:00", promotion_id="NIGHT_A", 
 case("lowest_priority", "PROMO", "10", "2025-06-09T21:00:00", to="33123", promotion_id="FRANCE")
 case("promotion_of_segment", "VIP", "10", "2025-07-01T00:00:00", promotion_id="LATE", cost="5")
 case("promotion_not_yet", "VIP", "10", "2025-06-30T12:00:00", promotion_id=None)
+case("promotion_of_whatever_plan", "PUPIL", "60", promotion_id="PUPILS", promotion_amount="0.18")
+case("promotion_of_whoever", "TWO", "60", "2025-06-08T12:00:00", promotion_id="SUNDAYS", cost="0.072")
 case("message", "PROMO", "1", service="sms", cost="0.25", billed_units="1")
 case("megabytes", "PROMO", "1.1", service="data", cost="0.125", billed_units="1.25", zone="home")
 case("longest_cell_prefix", "PROMO", "1", service="data", cell="WIFI_OUTDOOR_1", zone="home", cost="0.1")
@@ -347,6 +394,7 @@ def test_random_worlds(rating: RatingRun, seed: int, timezone: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @settings(RANDOM, max_examples=12)
 @given(seed=SEEDS, timezone=TIMEZONES)
 def test_many_random_worlds(rating: RatingRun, seed: int, timezone: str) -> None:
