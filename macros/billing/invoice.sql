@@ -1,6 +1,6 @@
 {#- Money as TM Forum writes it, {"unit":"MAD","value":12.30}; the type of the number decides its digits. -#}
 {% macro tmf_money(amount, digits) -%}
-    named_struct('unit', currency, 'value', cast({{ amount }} as decimal(18,{{ digits }})))
+    named_struct('unit', currency, 'value', cast({{ amount }} as decimal(18, {{ digits }})))
 {%- endmacro %}
 
 
@@ -16,12 +16,20 @@
         '@type', 'CustomerBill',
         'id', bill_id,
         'billNo', bill_id,
-        'billDate', {{ iso_day_start('next_month') }},
+        'billDate', ends_at,
         'category', 'normal',
         'state', 'draft',
-        'billingPeriod', named_struct('startDateTime', {{ iso_day_start('month') }}, 'endDateTime', {{ iso_day_start('next_month') }}),
+        'billingPeriod', named_struct(
+            'startDateTime', starts_at,
+            'endDateTime', ends_at
+        ),
         'billingAccount', named_struct('@referredType', 'BillingAccount', 'id', customer_id, 'name', customer_name),
-        'relatedParty', array(named_struct('@referredType', 'Customer', 'id', customer_id, 'name', customer_name, 'role', 'customer')),
+        'relatedParty', array(named_struct(
+            '@referredType', 'Customer',
+            'id', customer_id,
+            'name', customer_name,
+            'role', 'customer'
+        )),
         'amountDue', {{ tmf_money('total', digits) }},
         'taxExcludedAmount', {{ tmf_money('subtotal - discount_total', digits) }},
         'taxIncludedAmount', {{ tmf_money('total', digits) }},
@@ -37,7 +45,12 @@
             'percent', if(d.kind = 'percent', d.value, null),
             'amount', {{ tmf_money('d.amount', digits) }}
         )),
-        'subscription', named_struct('msisdn', msisdn, 'ratePlan', rate_plan_name, 'segment', segment, 'region', region),
+        'subscription', named_struct(
+            'msisdn', msisdn,
+            'ratePlan', rate_plan_name,
+            'segment', segment,
+            'region', region
+        ),
         'allowance', transform(allowances, a -> named_struct(
             'id', a.allowance_id,
             'serviceType', a.service_type,
@@ -51,11 +64,11 @@
             'id', concat(bill_id, '-', l.line_no),
             'name', l.description,
             'type', l.kind,
-            'date', {{ iso_day_start('next_month') }},
+            'date', ends_at,
             'isBilled', true,
             'periodCoverage', named_struct(
-                'startDateTime', {{ iso_day_start("cast(concat(l.usage_month, '-01') as date)") }},
-                'endDateTime', {{ iso_day_start("cast(add_months(cast(concat(l.usage_month, '-01') as date), 1) as date)") }}
+                'startDateTime', l.starts_at,
+                'endDateTime', l.ends_at
             ),
             'discountAmount', {{ tmf_money('l.discount', digits) }},
             'taxExcludedAmount', {{ tmf_money('l.amount - l.discount', digits) }},

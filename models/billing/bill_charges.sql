@@ -57,9 +57,9 @@ service_lines as (
         usage.currency,
         usage.service,
         usage.zone,
-        try_cast(sum(usage.quantity) as decimal(18,6)) as quantity,
-        try_cast(sum(usage.billed_units) as decimal(18,6)) as billed_units,
-        try_cast(sum(usage.covered_units) as decimal(18,6)) as covered_units,
+        try_cast(sum(usage.quantity) as decimal(18, 6)) as quantity,
+        try_cast(sum(usage.billed_units) as decimal(18, 6)) as billed_units,
+        try_cast(sum(usage.covered_units) as decimal(18, 6)) as covered_units,
         count(*) as records,
         {{ round_to_minor_unit('sum(usage.billed_amount)', 'usage.currency') }} as amount
     from usage
@@ -82,46 +82,95 @@ already_billed as (
         final_bills.customer_id,
         final_lines.usage_month,
         true as is_closed,
-        (select any_value(next_open_period) from months) as next_open_period,
+        (select any_value(months.next_open_period) from months) as next_open_period,
         final_bills.currency,
         final_lines.service,
         final_lines.zone,
-        cast(-final_lines.quantity as decimal(18,6)) as quantity,
-        cast(null as decimal(18,6)) as billed_units,
-        cast(null as decimal(18,6)) as covered_units,
+        cast(-final_lines.quantity as decimal(18, 6)) as quantity,
+        cast(null as decimal(18, 6)) as billed_units,
+        cast(null as decimal(18, 6)) as covered_units,
         cast(null as bigint) as records,
-        cast(-final_lines.amount as decimal(18,3)) as amount,
-        cast(final_lines.tax_percent as decimal(9,6)) as tax_percent
+        cast(-final_lines.amount as decimal(18, 3)) as amount,
+        cast(final_lines.tax_percent as decimal(9, 6)) as tax_percent
     from final_lines
     inner join final_bills on final_lines.bill_id = final_bills.bill_id
 
 ),
 
--- an open month's line as it is; of a closed month the difference, with the tax that its bill has on this service
 usage_lines as (
 
     select
         customer_id,
-        if(is_closed, next_open_period, usage_month) as period,
+        usage_month as period,
         currency,
-        if(is_closed, 'adjustment', 'usage') as kind,
+        'usage' as kind,
         service,
         zone,
         usage_month,
         cast(null as string) as rate_plan_name,
-        try_cast(sum(quantity) as decimal(18,6)) as quantity,
-        if(is_closed, null, sum(billed_units)) as billed_units,
-        if(is_closed, null, sum(covered_units)) as covered_units,
-        if(is_closed, null, sum(records)) as records,
-        cast(sum(amount) as decimal(18,3)) as amount,
-        max(max(tax_percent)) over (partition by customer_id, usage_month, service) as billed_tax_percent,
-        true as is_due
-    from (
-        select *, cast(null as decimal(9,6)) as tax_percent from service_lines
-        union all
-        select * from already_billed
-    )
-    group by customer_id, usage_month, is_closed, next_open_period, currency, service, zone
+        quantity,
+        billed_units,
+        covered_units,
+        records,
+        amount,
+        cast(null as decimal(9, 6)) as billed_tax_percent
+    from service_lines
+    where not is_closed
+
+),
+
+due_and_billed as (
+
+    select *, cast(null as decimal(9, 6)) as tax_percent from service_lines
+    where is_closed
+    union all
+    select * from already_billed
+
+),
+
+-- what a closed month comes to today less what it was billed, with the tax that its bill has on this service
+differences as (
+
+    select
+        customer_id,
+        next_open_period as period,
+        currency,
+        'adjustment' as kind,
+        service,
+        zone,
+        usage_month,
+        cast(null as string) as rate_plan_name,
+        try_cast(sum(quantity) as decimal(18, 6)) as quantity,
+        cast(null as decimal(18, 6)) as billed_units,
+        cast(null as decimal(18, 6)) as covered_units,
+        cast(null as bigint) as records,
+        cast(sum(amount) as decimal(18, 3)) as amount,
+        max(max(tax_percent)) over (partition by customer_id, usage_month, service) as billed_tax_percent
+    from due_and_billed
+    group by customer_id, usage_month, next_open_period, currency, service, zone
+
+),
+
+adjustment_lines as (
+
+    select * from differences
+    where amount <> 0 or quantity <> 0
+
+),
+
+corrected as (
+
+    select distinct customer_id, period from adjustment_lines
+
+),
+
+-- a month without any usage record has bills only for who has an adjustment on them
+billed_plan_days as (
+
+    select plan_days.*
+    from plan_days
+    left join corrected on plan_days.customer_id = corrected.customer_id and plan_days.period = corrected.period
+    where plan_days.has_usage or corrected.customer_id is not null
 
 ),
 
@@ -131,7 +180,6 @@ plan_totals as (
     select
         customer_id,
         period,
-        has_usage,
         rate_plan_id,
         plan_valid_from,
         rate_plan_name,
@@ -140,11 +188,10 @@ plan_totals as (
         minimum_spend,
         days_in_month,
         sum(days) as days
-    from plan_days
+    from billed_plan_days
     group by
         customer_id,
         period,
-        has_usage,
         rate_plan_id,
         plan_valid_from,
         rate_plan_name,
@@ -166,13 +213,12 @@ fee_lines as (
         cast(null as string) as zone,
         period as usage_month,
         rate_plan_name,
-        cast(days as decimal(18,6)) as quantity,
-        cast(null as decimal(18,6)) as billed_units,
-        cast(null as decimal(18,6)) as covered_units,
+        cast(days as decimal(18, 6)) as quantity,
+        cast(null as decimal(18, 6)) as billed_units,
+        cast(null as decimal(18, 6)) as covered_units,
         cast(null as bigint) as records,
         {{ round_to_minor_unit('monthly_fee * days / days_in_month', 'currency') }} as amount,
-        cast(null as decimal(9,6)) as billed_tax_percent,
-        has_usage as is_due
+        cast(null as decimal(9, 6)) as billed_tax_percent
     from plan_totals
     where monthly_fee > 0
 
@@ -190,23 +236,23 @@ minimum_spend_lines as (
         cast(null as string) as zone,
         period as usage_month,
         cast(null as string) as rate_plan_name,
-        cast(sum(days) as decimal(18,6)) as quantity,
-        cast(null as decimal(18,6)) as billed_units,
-        cast(null as decimal(18,6)) as covered_units,
+        cast(sum(days) as decimal(18, 6)) as quantity,
+        cast(null as decimal(18, 6)) as billed_units,
+        cast(null as decimal(18, 6)) as covered_units,
         cast(null as bigint) as records,
         {{ round_to_minor_unit('sum(minimum_spend * days) / any_value(days_in_month)', 'currency') }} as amount,
-        cast(null as decimal(9,6)) as billed_tax_percent,
-        has_usage as is_due
+        cast(null as decimal(9, 6)) as billed_tax_percent
     from plan_totals
     where minimum_spend > 0
-    group by customer_id, period, currency, has_usage
+    group by customer_id, period, currency
 
 ),
 
 lines as (
 
     select * from usage_lines
-    where kind = 'usage' or amount <> 0 or quantity <> 0
+    union all
+    select * from adjustment_lines
     union all
     select * from fee_lines
     union all
@@ -218,14 +264,12 @@ in_context as (
 
     select
         *,
-        max(is_due or kind = 'adjustment') over (partition by customer_id, period) as is_billed,
         sum(if(kind in ('usage', 'fee'), amount, null)) over (partition by customer_id, period, currency) as spent
     from lines
 
 ),
 
--- a month without any usage record has bills only for who has an adjustment on them; a minimum spend asks for what
--- fee and usage lack to it, and needs one of them
+-- a minimum spend asks for what fee and usage lack to it, and needs one of them
 due as (
 
     select
@@ -242,9 +286,23 @@ due as (
         covered_units,
         records,
         billed_tax_percent,
-        cast(if(kind = 'minimum_spend', amount - spent, amount) as decimal(18,3)) as amount
+        cast(if(kind = 'minimum_spend', amount - spent, amount) as decimal(18, 3)) as amount
     from in_context
-    where is_billed and (kind <> 'minimum_spend' or amount > spent)
+    where kind <> 'minimum_spend' or amount > spent
+
+),
+
+taxed_services as (
+
+    select explode(array('voice', 'sms', 'data', 'fee')) as service
+
+),
+
+taxed_regions as (
+
+    select region from taxes
+    union
+    select '*' as region
 
 ),
 
@@ -253,20 +311,20 @@ regional_taxes as (
 
     select
         months.period as usage_month,
-        charged.service,
-        regions.region,
+        taxed_services.service,
+        taxed_regions.region,
         min_by(
-            struct(taxes.tax_name, cast(taxes.percent as decimal(9,6)) as percent),
+            struct(taxes.tax_name, cast(taxes.percent as decimal(9, 6)) as percent),
             struct(taxes.applies_to = '*', taxes.region = '*', taxes.tax_id)
         ) as tax
     from months
-    cross join (select explode(array('voice', 'sms', 'data', 'fee')) as service) as charged
-    cross join (select region from taxes union select '*') as regions
+    cross join taxed_services
+    cross join taxed_regions
     inner join taxes
-        on taxes.applies_to in (charged.service, '*')
-        and taxes.region in (regions.region, '*')
+        on taxes.applies_to in (taxed_services.service, '*')
+        and taxes.region in (taxed_regions.region, '*')
         and {{ valid_on('taxes', 'date_sub(months.next_month, 1)') }}
-    group by months.period, charged.service, regions.region
+    group by months.period, taxed_services.service, taxed_regions.region
 
 ),
 
@@ -319,7 +377,8 @@ select
     kind,
     case kind
         when 'usage' then concat_ws(', ', initcap(service), replace(zone, '_', ' '))
-        when 'adjustment' then concat('Correction of ', usage_month, ': ', concat_ws(', ', service, replace(zone, '_', ' ')))
+        when 'adjustment'
+            then concat('Correction of ', usage_month, ': ', concat_ws(', ', service, replace(zone, '_', ' ')))
         when 'fee' then concat('Monthly fee, ', rate_plan_name)
         else 'Minimum spend'
     end as description,
@@ -328,13 +387,13 @@ select
     usage_month,
     rate_plan_name,
     quantity,
-    try_cast(billed_units as decimal(18,6)) as billed_units,
-    try_cast(covered_units as decimal(18,6)) as covered_units,
+    try_cast(billed_units as decimal(18, 6)) as billed_units,
+    try_cast(covered_units as decimal(18, 6)) as covered_units,
     records,
     amount,
     -- a name only for the percentage that it has today
     if(coalesce(billed_tax_percent = tax.percent, true), tax.tax_name, null) as tax_name,
-    cast(coalesce(billed_tax_percent, tax.percent, 0) as decimal(9,6)) as tax_percent
+    cast(coalesce(billed_tax_percent, tax.percent, 0) as decimal(9, 6)) as tax_percent
 from identified
 {%- if var('billing_month', none) %}
 where period = '{{ var("billing_month") }}'

@@ -24,6 +24,43 @@ accounts as (
 
 ),
 
+periods as (
+
+    select period from lines
+    union
+    select usage_month as period from lines
+
+),
+
+months as (
+
+    select
+        period,
+        cast(concat(period, '-01') as date) as month,
+        cast(add_months(cast(concat(period, '-01') as date), 1) as date) as next_month
+    from periods
+
+),
+
+-- as the invoice writes them: formatted once a month, for a million lines name few of them
+written_months as (
+
+    select
+        period,
+        {{ iso_day_start('month') }} as starts_at,
+        {{ iso_day_start('next_month') }} as ends_at
+    from months
+
+),
+
+dated_lines as (
+
+    select lines.*, written_months.starts_at, written_months.ends_at
+    from lines
+    inner join written_months on lines.usage_month = written_months.period
+
+),
+
 totalled as (
 
     select
@@ -31,18 +68,23 @@ totalled as (
         any_value(customer_id) as customer_id,
         any_value(period) as period,
         any_value(currency) as currency,
-        cast(sum(amount) as decimal(18,3)) as subtotal,
-        cast(sum(discount) as decimal(18,3)) as discount_total,
-        cast(sum(tax) as decimal(18,3)) as tax_total,
-        cast(sum(total) as decimal(18,3)) as total,
-        array_sort(collect_list(struct(
+        cast(sum(amount) as decimal(18, 3)) as subtotal,
+        cast(sum(discount) as decimal(18, 3)) as discount_total,
+        cast(sum(tax) as decimal(18, 3)) as tax_total,
+        cast(sum(total) as decimal(18, 3)) as total,
+        sort_array(collect_list(struct(
             line_no,
             kind,
             description,
             service,
             zone,
             quantity,
-            case coalesce(service, 'fee') when 'voice' then 'second' when 'sms' then 'message' when 'data' then 'megabyte' else 'day' end as unit,
+            case service
+                when 'voice' then 'second'
+                when 'sms' then 'message'
+                when 'data' then 'megabyte'
+                else 'day'
+            end as unit,
             billed_units,
             covered_units,
             records,
@@ -52,16 +94,18 @@ totalled as (
             tax_percent,
             tax,
             total,
-            usage_month
+            usage_month,
+            starts_at,
+            ends_at
         ))) as lines
-    from lines
+    from dated_lines
     group by bill_id
 
 ),
 
 taxes_by_rate as (
 
-    select bill_id, tax_percent, tax_name, cast(sum(tax) as decimal(18,3)) as tax
+    select bill_id, tax_percent, tax_name, cast(sum(tax) as decimal(18, 3)) as tax
     from lines
     group by bill_id, tax_percent, tax_name
 
@@ -69,7 +113,7 @@ taxes_by_rate as (
 
 taxed as (
 
-    select bill_id, array_sort(collect_list(struct(tax_percent, tax_name, tax))) as taxes
+    select bill_id, sort_array(collect_list(struct(tax_percent, tax_name, tax))) as taxes
     from taxes_by_rate
     group by bill_id
 
@@ -79,7 +123,7 @@ discounted as (
 
     select
         bill_id,
-        array_sort(collect_list(struct(discount_no, discount_id, discount_name, kind, value, amount))) as discounts
+        sort_array(collect_list(struct(discount_no, discount_id, discount_name, kind, value, amount))) as discounts
     from discounts
     group by bill_id
 
@@ -88,13 +132,19 @@ discounted as (
 allowed as (
 
     select
-        customer_id,
-        period,
-        array_sort(collect_list(struct(
-            allowance_id, service_type, zone, included_units, rolled_over_units, used_units
+        balances.customer_id,
+        balances.period,
+        sort_array(collect_list(struct(
+            balances.allowance_id,
+            balances.service_type,
+            balances.zone,
+            balances.included_units,
+            balances.rolled_over_units,
+            balances.used_units
         ))) as allowances
     from balances
-    group by customer_id, period
+    inner join periods on balances.period = periods.period
+    group by balances.customer_id, balances.period
 
 ),
 
@@ -102,8 +152,8 @@ gathered as (
 
     select
         totalled.*,
-        cast(concat(totalled.period, '-01') as date) as month,
-        cast(add_months(cast(concat(totalled.period, '-01') as date), 1) as date) as next_month,
+        written_months.starts_at,
+        written_months.ends_at,
         taxed.taxes,
         discounted.discounts,
         allowed.allowances,
@@ -113,6 +163,7 @@ gathered as (
         accounts.region,
         accounts.rate_plan_name
     from totalled
+    inner join written_months on totalled.period = written_months.period
     inner join taxed on totalled.bill_id = taxed.bill_id
     left join discounted on totalled.bill_id = discounted.bill_id
     left join allowed on totalled.customer_id = allowed.customer_id and totalled.period = allowed.period
