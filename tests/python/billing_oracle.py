@@ -67,6 +67,7 @@ class World:
     promotions: list[Row]
     closed_months: list[date] = field(default_factory=list)
     final_lines: list[Row] = field(default_factory=list)
+    timezone: ZoneInfo = ZONE
 
 
 def half_up(value: Fraction, digits: int) -> Fraction:
@@ -74,10 +75,6 @@ def half_up(value: Fraction, digits: int) -> Fraction:
     units = abs(value) * 10**digits
     whole = (2 * units.numerator + units.denominator) // (2 * units.denominator)
     return Fraction(whole if value >= 0 else -whole, 10**digits)
-
-
-def month_of(moment: datetime) -> date:
-    return moment.astimezone(ZONE).date().replace(day=1)
 
 
 def next_month(month: date) -> date:
@@ -114,18 +111,22 @@ class Biller:
         self.usage: dict[tuple[str, date], list[Row]] = defaultdict(list)
         for record in sorted(world.usage, key=lambda row: (row["event_time"], row["record_id"])):
             if record["rating_status"] == "rated" and record["subscription_type"] == "postpaid":
-                self.usage[record["customer_id"], month_of(record["event_time"])].append(record)
+                self.usage[record["customer_id"], self.month_of(record)].append(record)
         self.closed_through = max(world.closed_months, default=None)
-        self.months = sorted({month_of(record["event_time"]) for record in world.usage})
+        self.months = sorted({self.month_of(record) for record in world.usage})
         self.covered: dict[str, Fraction] = {}
         self.paid: dict[str, Fraction] = {}
+
+    def month_of(self, record: Row) -> date:
+        day: date = record["event_time"].astimezone(self.world.timezone).date()
+        return day.replace(day=1)
 
     def is_closed(self, month: date) -> bool:
         return self.closed_through is not None and month <= self.closed_through
 
     def version_on(self, customer_id: str, day: date) -> Row | None:
         """The version at the end of a day."""
-        end = datetime.combine(day + timedelta(days=1), time(), ZONE)
+        end = datetime.combine(day + timedelta(days=1), time(), self.world.timezone)
         known = [version for version in self.versions[customer_id] if version["valid_from"] < end]
         return known[-1] if known else None
 
@@ -142,7 +143,7 @@ class Biller:
 
     # 1. allowances
     def allowance_of(self, record: Row) -> Row | None:
-        day = record["event_time"].astimezone(ZONE).date()
+        day = record["event_time"].astimezone(self.world.timezone).date()
         matching = [
             a
             for a in self.world.allowances

@@ -1,16 +1,20 @@
 """Random customers, plans, allowances, discounts, taxes and rated usage, and the way to have dbt bill them."""
 
+import copy
+import json
 import random
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
-from billing_oracle import ZONE, Bill, Line, Row, World, half_up
+from billing_oracle import ZONE, Bill, Biller, Line, Row, World, half_up
+from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -72,7 +76,7 @@ class Bench:
     """A database of a local Spark session that holds a world's tables and what dbt bills from them."""
 
     def __init__(self, spark: "SparkSession", folder: Path, schema: str) -> None:
-        self.spark, self.schema = spark, schema
+        self.spark, self.schema, self.timezone = spark, schema, ZONE.key
         self.project, self.profiles = folder / schema, folder / f"{schema}_profiles"
         self.profiles.mkdir()
         # dbt refuses to build models whose parents are not in the project, so it gets the project itself
@@ -83,10 +87,11 @@ class Bench:
             "telecom:\n  target: local\n  outputs:\n    local:\n"
             f"      type: spark\n      method: session\n      host: local\n      schema: {schema}\n      threads: 1\n"
         )
-        spark.sql(f"create database {schema}")
+        spark.sql(f"create database if not exists {schema}")
 
     def load(self, world: World) -> None:
         """Write a world's tables, in place of those of the last one."""
+        self.timezone = world.timezone.key
         tables: dict[str, Sequence[Row]] = {
             "rate_plans": world.rate_plans,
             "allowances": world.allowances,
@@ -120,7 +125,7 @@ class Bench:
             served = "_served" if name in ("billing_months", "bills", "bill_lines") else ""
             write(self.spark, f"{self.schema}{served}.{name}", SCHEMAS[name], rows)
 
-    def bill(self) -> Billed:
+    def run(self) -> None:
         """Run the billing models.
 
         Raises:
@@ -128,14 +133,23 @@ class Bench:
         """
         from dbt.cli.main import dbtRunner
 
+        variables = {
+            "postgres_schema": f"{self.schema}_served",
+            "rating_timezone": self.timezone,
+            "billing_timezone": self.timezone,
+        }
         result = dbtRunner().invoke(
             ["--quiet", "--log-path", str(self.profiles / "logs"), "run", "--select", MODELS]
             + ["--project-dir", str(self.project), "--profiles-dir", str(self.profiles)]
             + ["--target-path", str(self.profiles / "target")]
-            + ["--vars", f"{{postgres_schema: {self.schema}_served}}"]
+            + ["--vars", json.dumps(variables)]
         )
         failed = [f"{r.node.name}: {r.message}" for r in getattr(result.result, "results", []) if r.status != "success"]
         assert result.success, failed or result.exception
+
+    def bill(self) -> Billed:
+        """Run the billing models, and return what they made."""
+        self.run()
         return Billed(
             bills=self.rows("bills"),
             lines=self.rows("bill_lines"),
@@ -284,7 +298,7 @@ def random_catalogue(random_: random.Random) -> dict[str, list[Row]]:
     }
 
 
-def random_customer(random_: random.Random, number: int) -> list[Row]:
+def random_customer(random_: random.Random, number: int, timezone: ZoneInfo) -> list[Row]:
     """The versions of one customer: plan, segment, region and subscription change; days begin and end in a month."""
     customer_id = f"C{number:05d}"
     activation = date(2023, 5, 1)
@@ -302,7 +316,7 @@ def random_customer(random_: random.Random, number: int) -> list[Row]:
         "region": random_.choice(REGIONS),
         "activation_date": activation,
         "termination_date": None if random_.random() < 0.5 else termination,
-        "valid_from": datetime(activation.year, activation.month, activation.day, tzinfo=ZONE).astimezone(UTC),
+        "valid_from": datetime(activation.year, activation.month, activation.day, tzinfo=timezone).astimezone(UTC),
         "valid_to": None,
     }
     versions = [version]
@@ -325,13 +339,13 @@ def random_customer(random_: random.Random, number: int) -> list[Row]:
     return versions
 
 
-def random_usage(random_: random.Random, versions: list[Row], plans: list[Row], months: Sequence[date]) -> list[Row]:
+def random_usage(random_: random.Random, versions: list[Row], plans: list[Row], timezone: ZoneInfo) -> list[Row]:
     """Rated usage of one customer, at the plan of its moment; some of it on the seams of days and months."""
     usage: list[Row] = []
     currencies = {plan["rate_plan_id"]: plan["currency"] for plan in plans}
-    for month in months:
+    for month in MONTHS:
         for _ in range(random_.choice([0, 0, 3, 12])):
-            start = datetime(month.year, month.month, 1, tzinfo=ZONE).astimezone(UTC)
+            start = datetime(month.year, month.month, 1, tzinfo=timezone).astimezone(UTC)
             moment = start + random_.choice(
                 [timedelta(seconds=random_.randint(0, 28 * 86400)), timedelta(0), -timedelta(milliseconds=1)]
             )
@@ -369,16 +383,15 @@ def random_usage(random_: random.Random, versions: list[Row], plans: list[Row], 
     return usage
 
 
-def random_world(seed: int, customers: int) -> World:
-    """A world of three months; the same seed gives the same one."""
-    random_ = random.Random(seed)
+def random_world(random_: random.Random, customers: int, timezone: ZoneInfo = ZONE) -> World:
+    """A world of three months; an equal generator gives the same one."""
     catalogue = random_catalogue(random_)
-    world = World(customers=[], usage=[], **catalogue)
+    world = World(customers=[], usage=[], timezone=timezone, **catalogue)
     percents = {p["promotion_id"]: p["discount_percent"] for p in world.promotions}
     for number in range(customers):
-        versions = random_customer(random_, number)
+        versions = random_customer(random_, number, timezone)
         world.customers += versions
-        world.usage += random_usage(random_, versions, world.rate_plans, MONTHS)
+        world.usage += random_usage(random_, versions, world.rate_plans, timezone)
     for record in world.usage:
         if record["promotion_id"]:
             list_price = record["connect_fee"] + record["usage_charge"]
@@ -387,9 +400,73 @@ def random_world(seed: int, customers: int) -> World:
     return world
 
 
-def as_rows(bill: Bill) -> list[dict[str, Any]]:
-    """An oracle's bill as comparable rows of lines."""
-    return [asdict(line) | {"line_no": number} for number, line in enumerate(bill.lines, 1)]
+def as_final(bills: dict[tuple[str, str, str], Bill], period: str) -> list[Row]:
+    """The oracle's lines of a month as PostgreSQL has them once it is closed."""
+    return [
+        {
+            "bill_id": f"{bill.customer_id}-{period}-{bill.currency}",
+            "customer_id": bill.customer_id,
+            "currency": bill.currency,
+            "kind": line.kind,
+            "service": line.service,
+            "zone": line.zone,
+            "quantity": line.quantity,
+            "amount": line.amount,
+            "tax_percent": line.tax_percent,
+            "usage_month": line.usage_month,
+        }
+        for bill in bills.values()
+        if bill.period == period
+        for line in bill.lines
+    ]
+
+
+def disturb(world: World, random_: random.Random) -> World:
+    """Late, re-rated and lost usage, and other taxes and discounts, in a copy of a world."""
+    changed = copy.deepcopy(world)
+    for number, record in enumerate(list(changed.usage)):
+        chance = random_.random()
+        if chance < 0.05:
+            late = record | {"record_id": f"late-{number}-{record['record_id']}"}
+            late["event_time"] = record["event_time"] + timedelta(seconds=random_.randint(0, 3600))
+            changed.usage.append(late)
+        elif chance < 0.10:
+            record["usage_charge"] = record["usage_charge"] * 2
+            record["promotion_id"], record["promotion_amount"] = None, Fraction(0)
+            record["cost"] = record["connect_fee"] + record["usage_charge"]
+        elif chance < 0.13:
+            record["zone"] = "satellite"
+        elif chance < 0.15:
+            record["rating_status"] = "rejected"
+    for tax in changed.tax_rates:
+        tax["percent"] = half_up(tax["percent"] * Fraction(3, 2), 6)
+    for discount in changed.discounts:
+        discount["value"] = half_up(discount["value"] / 2, 3)
+    random_.shuffle(changed.usage)
+    random_.shuffle(changed.customers)
+    return changed
+
+
+def close(world: World, month: date, random_: random.Random) -> World:
+    """A world in which a month was closed as it stood, and everything was disturbed afterwards."""
+    after = disturb(world, random_)
+    after.closed_months = [*world.closed_months, month]
+    after.final_lines = world.final_lines + as_final(Biller(world).bills(), f"{month:%Y-%m}")
+    return after
+
+
+TIMEZONES = ("Africa/Casablanca", "Europe/Paris", "America/St_Johns", "Asia/Kathmandu", "UTC")
+
+
+@st.composite
+def worlds(draw: st.DrawFn, customers: int) -> World:
+    """Worlds in any zone, of whose months none to all are closed; records and customers lie in any order."""
+    random_ = random.Random(draw(st.integers(0, 2**32), label="seed"))
+    world = random_world(random_, customers, ZoneInfo(draw(st.sampled_from(TIMEZONES), label="timezone")))
+    random_.shuffle(world.usage)
+    for month in MONTHS[: draw(st.integers(0, len(MONTHS)), label="closed months")]:
+        world = close(world, month, random_)
+    return world
 
 
 def comparable(row: Row) -> tuple[Any, ...]:
