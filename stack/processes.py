@@ -14,7 +14,7 @@ import psutil
 from ingestion.console import UserError
 from ingestion.settings import Settings
 
-START_SECONDS = 120
+START_SECONDS = 300
 STOP_SECONDS = 30
 
 
