@@ -1,6 +1,7 @@
 """One at a time: locks between the processes of one machine, which the system lets go of however they end."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -14,7 +15,9 @@ COMMANDS: dict[Work, str] = {"mediation": "telecom mediate", "run": "telecom run
 
 @contextmanager
 def alone(settings: Settings, work: Work) -> Iterator[None]:
-    """Hold the lock of a kind of work.
+    """Hold the lock of a kind of work; a child that is started with `close_fds=False` holds it too.
+
+    Were the command alone to be killed, its child would else go on while a second command begins.
 
     Raises:
         UserError: another process holds it.
@@ -28,6 +31,7 @@ def alone(settings: Settings, work: Work) -> Iterator[None]:
             raise UserError(
                 f"another `{COMMANDS[work]}` is at work (it holds {path}): wait until it ends, or stop it"
             ) from None
+        os.set_inheritable(lock.fileno(), True)
         yield
 
 

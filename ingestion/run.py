@@ -135,6 +135,7 @@ def show_summary(summary: Summary) -> None:
 
 def _step(module: str, *arguments: str) -> None:
     """Run a module of this package as a process of its own, so that what it held is free for the next step."""
-    result = subprocess.run([sys.executable, "-m", f"ingestion.{module}", *arguments], check=False, cwd=PROJECT_ROOT)
+    command = [sys.executable, "-m", f"ingestion.{module}", *arguments]
+    result = subprocess.run(command, check=False, cwd=PROJECT_ROOT, close_fds=False)
     if result.returncode != 0:
         raise UserError(f"the step `python -m ingestion.{module}` failed (exit code {result.returncode}): see above")

@@ -57,6 +57,7 @@ def _events(settings: Settings, command: list[str]) -> Iterator[dict[str, Any]]:
         cwd=PROJECT_ROOT,
         env=environment,
         text=True,
+        close_fds=False,
     ) as child:
         for line in child.stdout or ():
             try:
