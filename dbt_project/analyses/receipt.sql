@@ -1,7 +1,7 @@
 {{ config(enabled=target.type == 'spark') }}
 
 -- How one record came to its cost, line by line:
---     dbt show --quiet --limit 100 --select receipt --vars 'record_id: 5f2c...'
+--     dbt show --quiet --output json --limit 100 --select receipt --vars 'record_id: 5f2c...'
 
 with
 
@@ -49,7 +49,7 @@ lines as (
     select
         3 as line_no,
         'cap and rounding' as item,
-        record.usage_charge - coalesce((select sum(amount) from charges), 0) as amount
+        record.usage_charge - coalesce((select sum(charges.amount) from charges), 0) as amount
     from record
     where record.rating_status = 'rated'
 
@@ -69,5 +69,9 @@ lines as (
 
 )
 
-select item, amount from lines
+select
+    item,
+    -- as text, for dbt shows a decimal as a float
+    trim(trailing '.' from trim(trailing '0' from cast(cast(amount as decimal(38, 12)) as string))) as amount
+from lines
 order by line_no, item

@@ -1,5 +1,5 @@
-{#- `show table extended` does not know PostgreSQL's catalog `pg`, and would fail `dbt docs generate`: the tables that the
-    server reads from there are described by their sources alone. -#}
+{#- `show table extended` does not know PostgreSQL's catalog `pg`, and would fail `dbt docs generate`: the tables that
+    the server reads from there are described by their sources alone. -#}
 {% macro spark__list_relations_without_caching(relation) %}
     {%- if '.' in relation.schema -%}
         {%- do return([]) -%}

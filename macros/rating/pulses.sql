@@ -10,7 +10,8 @@
 
 
 {% macro stretches_of_slice(stretches, slice_ends_at) -%}
-    {#- The stretches of a rate, cut where the slice of the calendar ends; no rate is one stretch in which nothing has a price. -#}
+    {#- The stretches of a rate, cut where the slice of the calendar ends; no rate is one stretch in which nothing has
+        a price. -#}
     transform(
         coalesce(
             {{ stretches }},
@@ -47,12 +48,19 @@
     {#- Price by units has 12 decimals; the cast to 26 digits is what lets the quotient keep 18 decimals. What does not
         fit is null, and the record an error, rather than the end of the run. -#}
     try_cast(
-        try_cast({{ unit_price }} * cast(cast({{ millionths }} as decimal(19, 0)) * 0.000001 as decimal(19, 6)) as decimal(26, 12))
+        try_cast(
+            {{ unit_price }} * cast(cast({{ millionths }} as decimal(19, 0)) * 0.000001 as decimal(19, 6))
+            as decimal(26, 12)
+        )
         / {{ unit_size }} as decimal(36, 18)
     )
 {%- endmacro %}
 
 
 {% macro sum_of_amounts(charges) -%}
-    aggregate({{ charges }}, cast(0 as decimal(36, 18)), (total, charge) -> try_cast(total + charge.amount as decimal(36, 18)))
+    aggregate(
+        {{ charges }},
+        cast(0 as decimal(36, 18)),
+        (total, charge) -> try_cast(total + charge.amount as decimal(36, 18))
+    )
 {%- endmacro %}

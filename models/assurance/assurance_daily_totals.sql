@@ -43,14 +43,14 @@ joined as (
 
     select
         landed_on,
-        coalesce(received, 0) as received,
-        coalesce(normal, 0) as normal,
-        coalesce(error, 0) as error,
-        coalesce(duplicate, 0) as duplicate,
-        coalesce(rated, 0) as rated,
-        coalesce(rejected, 0) as rejected,
-        coalesce(unmatched, 0) as unmatched,
-        coalesce(not_priced, 0) as not_priced
+        coalesce(landed_by_day.received, 0) as received,
+        coalesce(landed_by_day.normal, 0) as normal,
+        coalesce(landed_by_day.error, 0) as error,
+        coalesce(landed_by_day.duplicate, 0) as duplicate,
+        coalesce(rated_by_day.rated, 0) as rated,
+        coalesce(rated_by_day.rejected, 0) as rejected,
+        coalesce(rated_by_day.unmatched, 0) as unmatched,
+        coalesce(rated_by_day.not_priced, 0) as not_priced
     from landed_by_day
     full outer join rated_by_day using (landed_on)
 

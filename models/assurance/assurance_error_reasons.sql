@@ -26,7 +26,7 @@ ranked as (
 
     select
         *,
-        row_number() over (partition by landed_on order by records desc, reason) as rank_of_day
+        row_number() over (partition by landed_on order by records desc, reason asc) as rank_of_day
     from counted
 
 )

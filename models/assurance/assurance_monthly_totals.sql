@@ -100,12 +100,12 @@ joined as (
     select
         usage_month,
         currency,
-        coalesce(rated_cost, 0) as rated_cost,
-        coalesce(prepaid_cost, 0) as prepaid_cost,
-        coalesce(included_amount, 0) as included_amount,
-        coalesce(billed_amount, 0) as billed_amount,
-        coalesce(open_amount, 0) as open_amount,
-        coalesce(rounding, 0) as rounding
+        coalesce(rated_by_month.rated_cost, 0) as rated_cost,
+        coalesce(rated_by_month.prepaid_cost, 0) as prepaid_cost,
+        coalesce(included_by_month.included_amount, 0) as included_amount,
+        coalesce(billed_by_month.billed_amount, 0) as billed_amount,
+        coalesce(open_by_month.open_amount, 0) as open_amount,
+        coalesce(included_by_month.rounding, 0) as rounding
     from rated_by_month
     full outer join included_by_month using (usage_month, currency)
     full outer join billed_by_month using (usage_month, currency)

@@ -31,14 +31,14 @@ entitled as (
             datediff(
                 least(plan_days.end_day, allowances.valid_to),
                 greatest(plan_days.first_day, allowances.valid_from)
-            ) * ({{ parts }} div plan_days.days_in_month) as decimal(8,0)
+            ) * ({{ parts }} div plan_days.days_in_month) as decimal(8, 0)
         ) as included_parts,
-        cast(0 as decimal(18,6)) as used_units
+        cast(0 as decimal(18, 6)) as used_units
     from plan_days
     inner join allowances
         on allowances.rate_plan_id in (plan_days.rate_plan_id, '*')
-        and allowances.valid_from < plan_days.end_day
-        and coalesce(allowances.valid_to > plan_days.first_day, true)
+        and plan_days.end_day > allowances.valid_from
+        and coalesce(plan_days.first_day < allowances.valid_to, true)
 
 ),
 
@@ -48,9 +48,17 @@ used as (
         customer_id,
         month,
         allowance_id,
-        cast(0 as decimal(27,6)) as included_parts,
+        cast(0 as decimal(27, 6)) as included_parts,
         billed_units as used_units
     from usage
+
+),
+
+granted_and_used as (
+
+    select * from entitled
+    union all
+    select * from used
 
 ),
 
@@ -60,9 +68,11 @@ months as (
         customer_id,
         allowance_id,
         month,
-        cast(sum(included_parts) as decimal(38,6)) as included_parts,
-        cast(cast(sum(used_units) as decimal(32,6)) * cast({{ parts }} as decimal(6,0)) as decimal(38,6)) as used_parts
-    from (select * from entitled union all select * from used)
+        cast(sum(included_parts) as decimal(38, 6)) as included_parts,
+        cast(
+            cast(sum(used_units) as decimal(32, 6)) * cast({{ parts }} as decimal(6, 0)) as decimal(38, 6)
+        ) as used_parts
+    from granted_and_used
     group by customer_id, allowance_id, month
 
 ),
@@ -78,10 +88,10 @@ chained as (
             array_sort(collect_list(struct(months.month, months.included_parts, months.used_parts))),
             cast(array() as array<struct<
                 month: date,
-                included: decimal(38,6),
-                rolled_over: decimal(38,6),
-                used: decimal(38,6),
-                unused: decimal(38,6)
+                included: decimal(38, 6),
+                rolled_over: decimal(38, 6),
+                used: decimal(38, 6),
+                unused: decimal(38, 6)
             >>),
             (chain, m) -> concat(chain, transform(
                 array(
@@ -89,17 +99,20 @@ chained as (
                         get(chain, size(chain) - 1).month = add_months(m.month, -1),
                         least(
                             get(chain, size(chain) - 1).unused,
-                            any_value(allowances.rollover_units_max) * cast({{ parts }} as decimal(6,0))
+                            any_value(allowances.rollover_units_max) * cast({{ parts }} as decimal(6, 0))
                         ),
                         0
-                    ) as decimal(38,6))
+                    ) as decimal(38, 6))
                 ),
                 rolled_over -> struct(
                     m.month as month,
                     m.included_parts as included,
                     rolled_over as rolled_over,
                     m.used_parts as used,
-                    cast(greatest(0, least(m.included_parts, m.included_parts + rolled_over - m.used_parts)) as decimal(38,6)) as unused
+                    cast(
+                        greatest(0, least(m.included_parts, m.included_parts + rolled_over - m.used_parts))
+                        as decimal(38, 6)
+                    ) as unused
                 )
             ))
         ) as chain
@@ -111,7 +124,8 @@ chained as (
 
 balances as (
 
-    select customer_id, allowance_id, inline(chain) from chained
+    select customer_id, allowance_id, inline(chain) as (month, included, rolled_over, used, unused)
+    from chained
 
 )
 
@@ -121,9 +135,9 @@ select
     balances.allowance_id,
     allowances.service_type,
     allowances.zone,
-    cast(balances.included / {{ parts }} as decimal(18,6)) as included_units,
-    cast(balances.rolled_over / {{ parts }} as decimal(18,6)) as rolled_over_units,
-    cast(least(balances.used, balances.included + balances.rolled_over) / {{ parts }} as decimal(18,6)) as used_units,
-    cast(balances.included + balances.rolled_over as decimal(38,6)) as available_parts
+    cast(balances.included / {{ parts }} as decimal(18, 6)) as included_units,
+    cast(balances.rolled_over / {{ parts }} as decimal(18, 6)) as rolled_over_units,
+    cast(least(balances.used, balances.included + balances.rolled_over) / {{ parts }} as decimal(18, 6)) as used_units,
+    cast(balances.included + balances.rolled_over as decimal(38, 6)) as available_parts
 from balances
 inner join allowances on balances.allowance_id = allowances.allowance_id

@@ -57,7 +57,7 @@ subtotals as (
         customer_id,
         period,
         currency,
-        cast(sum(amount) as decimal(18,3)) as subtotal
+        cast(sum(amount) as decimal(18, 3)) as subtotal
     from charges
     group by bill_id, customer_id, period, currency
 
@@ -77,20 +77,29 @@ applied as (
                     discount_id: string,
                     discount_name: string,
                     kind: string,
-                    value: decimal(18,6),
-                    amount: decimal(18,3)
+                    value: decimal(18, 6),
+                    amount: decimal(18, 3)
                 >>) as taken
             ),
             (state, d) -> transform(
                 array(least(
                     state.remaining,
-                    {{ round_to_minor_unit("if(d.kind = 'percent', state.remaining * cast(d.value as decimal(9,6)) * 0.01, d.value)", 'subtotals.currency') }}
+                    {{ round_to_minor_unit(
+                        "if(d.kind = 'percent', state.remaining * cast(d.value as decimal(9, 6)) * 0.01, d.value)",
+                        'subtotals.currency',
+                    ) }}
                 )),
                 amount -> struct(
-                    cast(state.remaining - amount as decimal(18,3)) as remaining,
+                    cast(state.remaining - amount as decimal(18, 3)) as remaining,
                     concat(
                         state.taken,
-                        array(struct(d.discount_id, d.discount_name, d.kind, d.value, cast(amount as decimal(18,3)) as amount))
+                        array(struct(
+                            d.discount_id,
+                            d.discount_name,
+                            d.kind,
+                            d.value,
+                            cast(amount as decimal(18, 3)) as amount
+                        ))
                     ) as taken
                 )
             )[0],

@@ -8,7 +8,7 @@ charges as (
 
 discounts as (
 
-    select bill_id, cast(sum(amount) as decimal(18,3)) as amount
+    select bill_id, cast(sum(amount) as decimal(18, 3)) as amount
     from {{ ref('bill_discounts') }}
     group by bill_id
 
@@ -67,7 +67,7 @@ ranked as (
     select
         *,
         discount_units - sum(share_units) over (partition by bill_id) as units_left,
-        row_number() over (partition by bill_id order by remainder desc, line_no) as turn
+        row_number() over (partition by bill_id order by remainder desc, line_no asc) as turn
     from shared
 
 ),
@@ -109,6 +109,6 @@ select
     tax_name,
     tax_percent,
     tax,
-    cast(amount - discount + tax as decimal(18,3)) as total,
+    cast(amount - discount + tax as decimal(18, 3)) as total,
     usage_month
 from taxed

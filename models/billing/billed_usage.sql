@@ -50,7 +50,7 @@ covered as (
                     ordered.billed_units * {{ parts }},
                     coalesce(balances.available_parts, 0) - ordered.units_before * {{ parts }}
                 ))
-            ) as decimal(38,6)
+            ) as decimal(38, 6)
         ) as covered_parts
     from ordered
     left join balances
@@ -83,12 +83,12 @@ billed as (
                     -- more digits than Spark has: a charge of millions for millions of units
                     round(
                         usage_charge
-                        * cast(1 - covered_parts / (billed_units * {{ parts }}) as decimal(10,9))
-                        * cast(1 - coalesce(discount_percent, 0) * 0.01 as decimal(9,8)),
+                        * cast(1 - covered_parts / (billed_units * {{ parts }}) as decimal(10, 9))
+                        * cast(1 - coalesce(discount_percent, 0) * 0.01 as decimal(9, 8)),
                         6
                     )
                 )
-            end as decimal(18,6)
+            end as decimal(18, 6)
         ) as billed_amount
     from covered
 
@@ -105,8 +105,8 @@ select
     allowance_id,
     quantity,
     billed_units,
-    cast(covered_parts / {{ parts }} as decimal(18,6)) as covered_units,
+    cast(covered_parts / {{ parts }} as decimal(18, 6)) as covered_units,
     cost,
     billed_amount,
-    cast(cost - billed_amount as decimal(18,6)) as included_amount
+    cast(cost - billed_amount as decimal(18, 6)) as included_amount
 from billed

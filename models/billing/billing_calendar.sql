@@ -22,7 +22,8 @@ needed as (
     union
     select add_months(month, -1) from used
     union
-    select add_months(closed_through, 1) from closing where closed_through is not null
+    select add_months(closed_through, 1) from closing
+    where closed_through is not null
 
 ),
 

@@ -33,7 +33,7 @@ versions as (
             termination_date,
             max_by(termination_date, valid_from) over (partition by customer_id),
             {{ billing_date('valid_to') }},
-            date'9999-12-31'
+            date '9999-12-31'
         ) as end_day,
         greatest(activation_date, {{ billing_date('valid_from') }}) as first_day
     from customers

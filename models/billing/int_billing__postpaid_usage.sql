@@ -21,6 +21,12 @@ plans as (
 
 ),
 
+services as (
+
+    select explode(array('voice', 'sms', 'data')) as service
+
+),
+
 -- one row a plan and service, with its allowances in the order in which they match
 allowances_of_plan as (
 
@@ -32,7 +38,7 @@ allowances_of_plan as (
         ))) as candidates
     from allowances
     inner join plans on allowances.rate_plan_id in (plans.rate_plan_id, '*')
-    inner join (select explode(array('voice', 'sms', 'data')) as service) as services
+    inner join services
         on allowances.service_type in (services.service, '*')
     group by plans.rate_plan_id, services.service
 
@@ -57,7 +63,7 @@ matched as (
             filter(
                 allowances_of_plan.candidates,
                 a -> (a.zone = rated.zone or a.zone = '*')
-                    and {{ valid_on('a', "cast(from_utc_timestamp(rated.event_time, '" ~ var('rating_timezone') ~ "') as date)") }}
+                and {{ valid_on('a', 'cast(' ~ local_time('rated.event_time') ~ ' as date)') }}
             ),
             0
         ).allowance_id as allowance_id

@@ -21,7 +21,7 @@ rated_since as (
     select rated_usage.*
     from rated_usage
     {%- if not flags.FULL_REFRESH %}
-    where rated_at > (select rated_until from served)
+    where rated_at > (select served.rated_until from served)
     {%- endif %}
 
 )

@@ -19,15 +19,27 @@ served as (
 
 changed as (
 
-    select bills.*
+    select
+        bills.bill_id,
+        bills.customer_id,
+        bills.period,
+        bills.state,
+        bills.currency,
+        bills.subtotal,
+        bills.discount_total,
+        bills.tax_total,
+        bills.total,
+        bills.invoice,
+        bills.issued_at,
+        bills.digest
     from bills
     left join served on bills.bill_id = served.bill_id
     where
         served.bill_id is null
-        or served.digest <> bills.digest
         {%- if flags.FULL_REFRESH %}
         or served.state = 'draft'
         {%- endif %}
+        or served.digest <> bills.digest
 
 )
 

@@ -68,7 +68,8 @@ card_zones as (
 
     select rate_plan_id, service_type, '*' as zone from plan_services
     union
-    select rate_plan_id, service_type, zone from rates where zone is not null
+    select rate_plan_id, service_type, zone from rates
+    where zone is not null
     union
     select plan_of_card, service_of_card, zone from plan_promotions
 
@@ -82,7 +83,10 @@ changes as (
     select rate_plan_id, service_type, explode(array(date '0001-01-01', valid_from, valid_to)) as changes_on
     from rates
     union
-    select plan_services.rate_plan_id, plan_services.service_type, explode(array(rate_plans.valid_from, rate_plans.valid_to))
+    select
+        plan_services.rate_plan_id,
+        plan_services.service_type,
+        explode(array(rate_plans.valid_from, rate_plans.valid_to)) as changes_on
     from plan_services
     inner join rate_plans on plan_services.rate_plan_id = rate_plans.rate_plan_id
 
@@ -111,8 +115,8 @@ plan_periods as (
     from periods
     left join rate_plans
         on periods.rate_plan_id = rate_plans.rate_plan_id
-        and rate_plans.valid_from <= periods.valid_from
-        and (rate_plans.valid_to is null or rate_plans.valid_to > periods.valid_from)
+        and periods.valid_from >= rate_plans.valid_from
+        and (rate_plans.valid_to is null or periods.valid_from < rate_plans.valid_to)
     group by periods.rate_plan_id, periods.service_type, periods.valid_from, periods.valid_to
 
 ),
@@ -173,10 +177,19 @@ card_rates as (
         on cards.rate_plan_id = rates.rate_plan_id
         and cards.service_type = rates.service_type
         and rates.zone in (cards.zone, '*')
-        and rates.valid_from <= cards.valid_from
-        and (rates.valid_to is null or rates.valid_to > cards.valid_from)
+        and cards.valid_from >= rates.valid_from
+        and (rates.valid_to is null or cards.valid_from < rates.valid_to)
         and cards.currency is not null
-    group by all
+    group by
+        cards.rate_plan_id,
+        cards.service_type,
+        cards.zone,
+        cards.valid_from,
+        cards.valid_to,
+        cards.currency,
+        rates.product_id,
+        rates.zone,
+        rates.time_band
 
 ),
 
@@ -222,7 +235,7 @@ applying_rates as (
         min(steps) as steps
     from ranked_rates
     where preference = 1
-    group by all
+    group by rate_plan_id, service_type, zone, valid_from, valid_to, currency, band_set
 
 ),
 
@@ -302,7 +315,7 @@ rates_of_cards as (
             collect_list(named_struct('band_set', band_set, 'rate', rate)) filter (where band_set is not null)
         ) as rates
     from priced_rates
-    group by all
+    group by rate_plan_id, service_type, zone, valid_from, valid_to, currency
 
 ),
 

@@ -24,8 +24,11 @@ usage as (
     from landed_usage
     {%- if is_incremental() %}
     where
-        landed_at > (select coalesce(max(landed_at), timestamp '0001-01-01') from {{ this }})
-        or record_id in (select record_id from {{ this }} where rating_status <> 'rated')
+        landed_at > (select coalesce(max(before.landed_at), timestamp '0001-01-01') from {{ this }} as before)
+        or record_id in (
+            select before.record_id from {{ this }} as before
+            where before.rating_status <> 'rated'
+        )
     {%- endif %}
 
 ),
@@ -103,7 +106,7 @@ placed_usage as (
         substr(
             if(record_type = 'data', cell_id, peer_msisdn),
             1,
-            (select coalesce(max(length(prefix)), 0) from zone_prefixes)
+            (select coalesce(max(length(zone_prefixes.prefix)), 0) from zone_prefixes)
         ) as place
     from held_usage
 
@@ -308,7 +311,10 @@ metered_usage as (
             named_struct(
                 'elapsed', 0L,
                 'fault', cast(null as string),
-                'parts', cast(array() as array<struct<product_rate_id: string, pulses: bigint, units: bigint, amount: decimal(36, 18)>>)
+                'parts', cast(
+                    array()
+                    as array<struct<product_rate_id: string, pulses: bigint, units: bigint, amount: decimal(36, 18)>>
+                )
             ),
             (meter, stretch) -> case
                 when meter.fault is not null or meter.elapsed >= least(stretch.until, quantity_millionths) then meter
@@ -325,7 +331,9 @@ metered_usage as (
                                 'product_rate_id', stretch.product_rate_id,
                                 'pulses', pulses,
                                 'units', pulses * stretch.increment,
-                                'amount', {{ exact_charge('stretch.unit_price', 'pulses * stretch.increment', 'stretch.unit_size') }}
+                                'amount', {{ exact_charge(
+                                    'stretch.unit_price', 'pulses * stretch.increment', 'stretch.unit_size'
+                                ) }}
                             )
                         )
                     )
@@ -455,7 +463,10 @@ explained_usage as (
                     'product_rate_id', charge.product_rate_id,
                     'pulses', charge.pulses,
                     'units', charge.units,
-                    'amount', cast(if(i = size(rounded_charges) - 1, charge.amount + difference, charge.amount) as decimal(38, 12))
+                    'amount', cast(
+                        if(i = size(rounded_charges) - 1, charge.amount + difference, charge.amount)
+                        as decimal(38, 12)
+                    )
                 )
             )
         end as charges
@@ -524,7 +535,11 @@ final as (
         ---------- the price
         if(rating_status = 'rated', billed_units, null) as billed_units,
         if(rating_status = 'rated', least(full_connect_fee, list_price), null) as connect_fee,
-        if(rating_status = 'rated', cast(list_price - least(full_connect_fee, list_price) as decimal(18, 6)), null) as usage_charge,
+        if(
+            rating_status = 'rated',
+            cast(list_price - least(full_connect_fee, list_price) as decimal(18, 6)),
+            null
+        ) as usage_charge,
         if(rating_status = 'rated', promotion.promotion_id, null) as promotion_id,
         if(rating_status = 'rated', promotion_amount, null) as promotion_amount,
         if(rating_status = 'rated', cast(list_price - promotion_amount as decimal(18, 6)), null) as cost,
@@ -544,20 +559,21 @@ final as (
 select * from final
 {%- if is_incremental() %}
 -- A record that fares as it did before keeps its row, and the time at which it was found so.
-where not exists (
-    select 1
-    from {{ this }} as before
-    where
-        before.record_id = final.record_id
-        and before.rating_status = final.rating_status
-        and before.status_reason <=> final.status_reason
-        and before.customer_id <=> final.customer_id
-        and before.subscription_type <=> final.subscription_type
-        and before.segment <=> final.segment
-        and before.region <=> final.region
-        and before.rate_plan_id <=> final.rate_plan_id
-        and before.product_id <=> final.product_id
-        and before.zone <=> final.zone
-        and before.time_band <=> final.time_band
-)
+where
+    not exists (
+        select 1
+        from {{ this }} as before
+        where
+            before.record_id = final.record_id
+            and before.rating_status = final.rating_status
+            and before.status_reason <=> final.status_reason
+            and before.customer_id <=> final.customer_id
+            and before.subscription_type <=> final.subscription_type
+            and before.segment <=> final.segment
+            and before.region <=> final.region
+            and before.rate_plan_id <=> final.rate_plan_id
+            and before.product_id <=> final.product_id
+            and before.zone <=> final.zone
+            and before.time_band <=> final.time_band
+    )
 {%- endif %}

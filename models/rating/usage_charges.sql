@@ -17,7 +17,7 @@ charges as (
         charge.units,
         charge.amount
     from rated_usage
-    lateral view explode(rated_usage.charges) as charge
+        lateral view explode(rated_usage.charges) as charge
 
 )
 

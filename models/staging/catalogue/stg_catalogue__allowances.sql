@@ -13,8 +13,8 @@ typed as (
         cast(rate_plan_id as {{ dbt.type_string() }}) as rate_plan_id,
         cast(service_type as {{ dbt.type_string() }}) as service_type,
         cast(zone as {{ dbt.type_string() }}) as zone,
-        cast(included_units as decimal(18,6)) as included_units,
-        cast(rollover_units_max as decimal(18,6)) as rollover_units_max,
+        cast(included_units as decimal(18, 6)) as included_units,
+        cast(rollover_units_max as decimal(18, 6)) as rollover_units_max,
         cast(priority as int) as priority,
         cast(valid_from as date) as valid_from,
         cast(valid_to as date) as valid_to

@@ -16,7 +16,7 @@ typed as (
         cast(zone as {{ dbt.type_string() }}) as zone,
         cast(time_band as {{ dbt.type_string() }}) as time_band,
         cast(segment as {{ dbt.type_string() }}) as segment,
-        cast(discount_percent as decimal(18,6)) as discount_percent,
+        cast(discount_percent as decimal(18, 6)) as discount_percent,
         cast(priority as int) as priority,
         cast(valid_from as date) as valid_from,
         cast(valid_to as date) as valid_to

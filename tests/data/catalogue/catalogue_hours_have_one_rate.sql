@@ -61,7 +61,7 @@ hours_of_bands as (
 
     select bands.time_band, bands.day_type, minutes.minute
     from bands
-    inner join minutes on bands.starts_at <= minutes.minute and minutes.minute < bands.ends_at
+    inner join minutes on bands.starts_at <= minutes.minute and bands.ends_at > minutes.minute
 
 ),
 
@@ -100,8 +100,8 @@ moments as (
     inner join dates
         on zones.rate_plan_id = dates.rate_plan_id
         and zones.service_type = dates.service_type
-        and dates.first_day >= zones.offered_from
-        and dates.first_day < zones.offered_to
+        and zones.offered_from <= dates.first_day
+        and zones.offered_to > dates.first_day
     inner join hours_of_bands as hours on hours.time_band = '*'
 
 ),
@@ -141,8 +141,8 @@ candidates as (
     left join rates_by_hour
         on moments.rate_plan_id = rates_by_hour.rate_plan_id
         and moments.service_type = rates_by_hour.service_type
-        and (rates_by_hour.zone = moments.zone or rates_by_hour.zone = '*')
-        and rates_by_hour.valid_from <= moments.first_day
+        and (moments.zone = rates_by_hour.zone or rates_by_hour.zone = '*')
+        and moments.first_day >= rates_by_hour.valid_from
         and moments.first_day < rates_by_hour.valid_to
         and moments.day_type = rates_by_hour.day_type
         and moments.minute = rates_by_hour.minute

@@ -70,18 +70,22 @@ references_checked as (
         concat_ws(
             '; ',
             case
-                when rate_plan_id not in (select name from plans) and (seed = 'product_rates' or rate_plan_id <> '*')
+                when
+                    rate_plan_id not in (select plans.name from plans)
+                    and (seed = 'product_rates' or rate_plan_id <> '*')
                     then concat('unknown rate_plan_id ', rate_plan_id)
             end,
             case
-                when product_id not in (select name from products) and (seed = 'product_rates' or product_id <> '*')
+                when
+                    product_id not in (select products.name from products)
+                    and (seed = 'product_rates' or product_id <> '*')
                     then concat('unknown product_id ', product_id)
             end,
             case
-                when zone <> '*' and zone not in (select name from zones) then concat('unknown zone ', zone)
+                when zone <> '*' and zone not in (select zones.name from zones) then concat('unknown zone ', zone)
             end,
             case
-                when time_band <> '*' and time_band not in (select name from bands)
+                when time_band <> '*' and time_band not in (select bands.name from bands)
                     then concat('unknown time_band ', time_band)
             end
         ) as fault
@@ -104,7 +108,7 @@ statuses_checked as (
         union all
         select 'pending' as customer_status
     ) as expected
-    where expected.customer_status not in (select name from statuses)
+    where expected.customer_status not in (select statuses.name from statuses)
 
 )
 

@@ -1,8 +1,8 @@
 {{ config(tags=['catalogue']) }}
 
--- The rows alike in plan, product, zone, band and valid_from are one rate: they agree in what belongs to the whole rate,
--- the first step begins at 0, and each later one where a pulse of the step before it ends. A step that begins within a
--- pulse would take over later than the tariff says.
+-- The rows alike in plan, product, zone, band and valid_from are one rate: they agree in what belongs to the whole
+-- rate, the first step begins at 0, and each later one where a pulse of the step before it ends. A step that begins
+-- within a pulse would take over later than the tariff says.
 
 with
 

@@ -15,7 +15,10 @@ checked as (
             {{ missing('product_id', 'service_type', 'unit') }},
             {{ not_one_of('service_type', 'voice', 'sms', 'data') }},
             {{ not_one_of('unit', 'second', 'message', 'megabyte') }},
-            case when concat(service_type, ' ', unit) not in ('voice second', 'sms message', 'data megabyte') then 'unit does not fit service_type' end
+            case
+                when concat(service_type, ' ', unit) not in ('voice second', 'sms message', 'data megabyte')
+                    then 'unit does not fit service_type'
+            end
         ) as fault
     from {{ ref('stg_catalogue__products') }}
 
@@ -40,7 +43,11 @@ checked as (
         product_rate_id as id,
         concat_ws(
             '; ',
-            {{ missing('product_rate_id', 'rate_plan_id', 'product_id', 'zone', 'time_band', 'from_unit', 'unit_price', 'unit_size', 'initial_increment', 'increment', 'connect_fee', 'rounding_mode', 'rounding_scale', 'valid_from') }},
+            {{ missing(
+                'product_rate_id', 'rate_plan_id', 'product_id', 'zone', 'time_band', 'from_unit', 'unit_price',
+                'unit_size', 'initial_increment', 'increment', 'connect_fee', 'rounding_mode', 'rounding_scale',
+                'valid_from'
+            ) }},
             {{ negative('from_unit', 'unit_price', 'connect_fee', 'max_charge') }},
             {{ not_one_of('rounding_mode', 'up', 'half_up', 'down') }},
             case when unit_size <= 0 then 'unit_size is not above 0' end,
@@ -84,8 +91,14 @@ checked as (
             {{ missing('time_band', 'day_type', 'starts_at', 'ends_at') }},
             {{ not_one_of('day_type', 'weekday', 'saturday', 'sunday', 'holiday') }},
             case when not regexp_like(starts_at, '^([01][0-9]|2[0-3]):[0-5][0-9]$') then 'starts_at is not HH:MM' end,
-            case when not regexp_like(ends_at, '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$') then 'ends_at is not HH:MM up to 24:00' end,
-            case when ends_at <= starts_at then 'ends_at is not after starts_at, and a band over midnight has two rows' end
+            case
+                when not regexp_like(ends_at, '^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$')
+                    then 'ends_at is not HH:MM up to 24:00'
+            end,
+            case
+                when ends_at <= starts_at
+                    then 'ends_at is not after starts_at, and a band over midnight has two rows'
+            end
         ) as fault
     from {{ ref('stg_catalogue__time_bands') }}
 
@@ -107,7 +120,10 @@ checked as (
         promotion_id as id,
         concat_ws(
             '; ',
-            {{ missing('promotion_id', 'rate_plan_id', 'service_type', 'zone', 'time_band', 'segment', 'discount_percent', 'priority', 'valid_from') }},
+            {{ missing(
+                'promotion_id', 'rate_plan_id', 'service_type', 'zone', 'time_band', 'segment', 'discount_percent',
+                'priority', 'valid_from'
+            ) }},
             {{ not_one_of('service_type', 'voice', 'sms', 'data', '*') }},
             {{ not_one_of('segment', 'consumer', 'student', 'business', 'vip', '*') }},
             case when discount_percent not between 0 and 100 then 'discount_percent is not from 0 to 100' end,
@@ -135,7 +151,10 @@ checked as (
         allowance_id as id,
         concat_ws(
             '; ',
-            {{ missing('allowance_id', 'rate_plan_id', 'service_type', 'zone', 'included_units', 'rollover_units_max', 'priority', 'valid_from') }},
+            {{ missing(
+                'allowance_id', 'rate_plan_id', 'service_type', 'zone', 'included_units', 'rollover_units_max',
+                'priority', 'valid_from'
+            ) }},
             {{ negative('included_units', 'rollover_units_max') }},
             {{ not_one_of('service_type', 'voice', 'sms', 'data', '*') }},
             case when valid_to <= valid_from then 'valid_to is not after valid_from' end
@@ -149,7 +168,9 @@ checked as (
         discount_id as id,
         concat_ws(
             '; ',
-            {{ missing('discount_id', 'rate_plan_id', 'segment', 'kind', 'value', 'minimum_subtotal', 'priority', 'valid_from') }},
+            {{ missing(
+                'discount_id', 'rate_plan_id', 'segment', 'kind', 'value', 'minimum_subtotal', 'priority', 'valid_from'
+            ) }},
             {{ negative('value', 'minimum_subtotal') }},
             {{ not_one_of('segment', 'consumer', 'student', 'business', 'vip', '*') }},
             {{ not_one_of('kind', 'percent', 'fixed') }},

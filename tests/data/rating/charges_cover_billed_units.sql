@@ -5,7 +5,8 @@ with
 
 rated_usage as (
 
-    select * from {{ ref('rated_usage') }} where rating_status = 'rated'
+    select * from {{ ref('rated_usage') }}
+    where rating_status = 'rated'
 
 ),
 

@@ -10,13 +10,14 @@ cases as (
         cast(units as decimal(18, 6)) as units,
         cast(unit_size as decimal(18, 6)) as unit_size,
         cast(expected as decimal(36, 18)) as expected
-    from values
+    from
+        values
         ('0.1', '20', '60', '0.033333333333333333'),
         ('0.6', '61', '60', '0.61'),
         ('0.000001', '0.000001', '1', '0.000000000001'),
         ('999999.999999', '86400', '1', '86399999999.9136'),
         ('999999999999', '999999999999', '1', null)
-        as cases(unit_price, units, unit_size, expected)
+            as cases (unit_price, units, unit_size, expected)
 
 ),
 

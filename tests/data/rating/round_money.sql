@@ -10,7 +10,8 @@ cases as (
         mode,
         cast(units_per_one as decimal(7, 0)) as units_per_one,
         cast(expected as decimal(18, 6)) as expected
-    from values
+    from
+        values
         ('1.0000000000000001', 'up', '100', '1.01'),
         ('1.0000000000000000', 'up', '100', '1.00'),
         ('1.0099999999999999', 'down', '100', '1.00'),
@@ -22,7 +23,7 @@ cases as (
         ('0.0000001', 'up', '1000000', '0.000001'),
         ('999999999999.9999994', 'half_up', '1000000', '999999999999.999999'),
         ('0', 'up', '1', '0')
-        as cases(amount, mode, units_per_one, expected)
+            as cases (amount, mode, units_per_one, expected)
 
 ),
 
