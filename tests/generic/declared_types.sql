@@ -1,5 +1,5 @@
-{#- Compares the types that the YAML declares with those of the built table. dbt's contracts see base types only: that a
-    price has six decimals, or what is inside an array, PyHive does not tell them. -#}
+{#- Compares the columns and types that the YAML declares with those of the built table. dbt's contracts see base types
+    only: that a price has six decimals, or what is inside an array, PyHive does not tell them. -#}
 {% test declared_types(model) %}
 
     {#- PostgreSQL keeps its own word on types: the tables it serves are made by serving/schema -#}
@@ -8,12 +8,12 @@
     {%- set differences = [] -%}
 
     {%- if execute -%}
-        {%- set found = graph.nodes.values()
-            | selectattr('resource_type', 'in', ['model', 'seed', 'snapshot'])
+        {%- set found = (graph.nodes.values() | list + graph.sources.values() | list)
+            | selectattr('resource_type', 'in', ['model', 'seed', 'snapshot', 'source'])
             | selectattr('relation_name', 'equalto', model.render())
             | list -%}
         {%- if not found -%}
-            {{ exceptions.raise_compiler_error('declared_types: no model, seed or snapshot is called ' ~ model) }}
+            {{ exceptions.raise_compiler_error('declared_types: no model, seed, snapshot or source is ' ~ model) }}
         {%- endif -%}
 
         {%- set declared = {} -%}

@@ -1,4 +1,4 @@
-{#- One row per combination of the columns, none of them empty: the grain that a model's description states. -#}
+{#- One row per combination of the columns, none of them empty: the grain that a description states. -#}
 {% test grain(model, columns) %}
 
     select {{ columns | join(', ') }}, count(*) as row_count
