@@ -24,10 +24,13 @@ test: setup  ## every test but the slow ones
 test-all: setup
 	$(BIN)/python -m pytest
 
-lint: setup
+lint: setup  ## ruff, mypy, sqlfluff, dbt-bouncer; no server is asked
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --quiet models tests/data tests/fixtures dbt_project
+	$(BIN)/dbt --quiet --warn-error parse --target-path target
+	$(BIN)/dbt-bouncer run --output-only-failures
 
 lock: setup  ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/pip install --quiet pip-tools
