@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-all lint lock clean
+.PHONY: setup demo test test-all chaos lint lock clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,9 @@ test: setup  ## every test but the slow ones
 
 test-all: setup
 	$(BIN)/python -m pytest
+
+chaos: setup  ## kill everything at every stage and compare with a calm run; about a quarter of an hour
+	PYTHONPATH=tests/python $(BIN)/python -m chaos
 
 lint: setup  ## ruff, mypy, sqlfluff, dbt-bouncer; no server is asked
 	$(BIN)/ruff format --check .

@@ -1,0 +1,1 @@
+"""The kill matrix: the real pipeline, disturbed on purpose, against the same pipeline left in peace. `make chaos`."""
