@@ -31,7 +31,7 @@ from ingestion.mediation.source import Topic, spark_options
 from ingestion.records import field_names
 from ingestion.senders import Client, open_sender
 from ingestion.settings import Settings, settings
-from ingestion.stream_mediation import CODEGEN, Mediation
+from ingestion.stream_mediation import SESSION, Mediation
 from ingestion.traffic.output import send_traffic
 from ingestion.traffic.spec import traffic_spec
 from ingestion.traffic.stream import Traffic
@@ -154,7 +154,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     with filled_topics(settings(), arguments.records) as config:
         spark = spark_session(config, "bench-mediation")
-        for name, value in CODEGEN.items():
+        for name, value in SESSION.items():
             spark.conf.set(name, value)
         floors, ours = [], []
         for _round in range(arguments.rounds):

@@ -34,8 +34,12 @@ MAX_PER_BATCH = 250_000
 OPTIMISE_EVERY = 100
 """Batches between two rounds of maintenance."""
 
-# a generated method of more than 8,000 bytes is never compiled by the JVM, which made parsing three times slower
-CODEGEN = {"spark.sql.codegen.hugeMethodLimit": "8000"}
+SESSION = {
+    # a generated method of more than 8,000 bytes is never compiled by the JVM, which made parsing three times slower
+    "spark.sql.codegen.hugeMethodLimit": "8000",
+    # a batch is kept for seconds: to compress it took longer than to land it
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
+}
 
 
 @dataclass
@@ -50,28 +54,27 @@ class Mediation:
     stopping: Event
     failure: UserError | None = None
 
-    def process(self, batch: "DataFrame", _spark_batch_id: int) -> None:
-        """Land a micro-batch and feed the topics from what was landed."""
+    def process(self, judged: "DataFrame", _spark_batch_id: int) -> None:
+        """Land a micro-batch of judged records and feed the topics from what was landed."""
         from pyspark import StorageLevel
 
         from ingestion.mediation.topics import feed
-        from ingestion.mediation.transform import judge
 
         if self.stopping.is_set():
             return  # unlanded, so the next run begins here
         began = time.monotonic()
-        judged = judge(batch, self.config.country_code).persist(StorageLevel.MEMORY_AND_DISK)
+        judged.persist(StorageLevel.MEMORY_AND_DISK)
         try:
             outcome = self.landing.land(judged)
+            if outcome.landed:
+                feed(outcome.landed, self.config)
+                self._note_fed()
+                out.print(self._status_line(outcome, time.monotonic() - began), soft_wrap=True)
         except UserError as error:
             self.failure = error
             raise
         finally:
             judged.unpersist()
-        if outcome.spans:
-            feed(self.landing.landed_within(outcome.spans), self.config)
-            self._note_fed()
-            out.print(self._status_line(outcome, time.monotonic() - began), soft_wrap=True)
         if self.landing.position.batch_id % OPTIMISE_EVERY == OPTIMISE_EVERY - 1:
             self.landing.maintain()
 
@@ -84,9 +87,10 @@ class Mediation:
             feed(self.landing.last_batch(), self.config)
             self._note_fed()
 
-    def start(self, *, once: bool, interval: float, max_per_batch: int) -> "StreamingQuery":
+    def start(self, *, once: bool, interval: float, max_per_batch: int, skip_lost: bool = False) -> "StreamingQuery":
         """Start the stream where the landing table says that it goes on."""
         from ingestion.mediation.source import spark_options
+        from ingestion.mediation.transform import judge
 
         checkpoint = f"{self.config.checkpoint_root}/mediation"
         self.note.delete_beside("mediation")
@@ -94,13 +98,16 @@ class Mediation:
             self.spark.readStream.format("kafka")
             .options(**spark_options(self.config))
             .option("subscribe", self.config.cdr_topic)
-            .option("startingOffsets", self.topic.starting_offsets(self.landing.position.next_offset))
+            .option(
+                "startingOffsets", self.topic.starting_offsets(self.landing.position.next_offset, skip_lost=skip_lost)
+            )
             .option("failOnDataLoss", "true")
             .option("includeHeaders", "true")
             .option("maxOffsetsPerTrigger", max_per_batch)
             .load()
         )
-        writer = messages.writeStream.foreachBatch(self.process)
+        # judged before foreachBatch: there the plan would be built and analysed anew for each batch
+        writer = judge(messages, self.config.country_code).writeStream.foreachBatch(self.process)
         writer = writer.option("checkpointLocation", f"{checkpoint}/{uuid.uuid4()}")
         if once:
             return writer.trigger(availableNow=True).start()
@@ -144,12 +151,23 @@ def mediate(
     max_per_batch: Annotated[
         int, typer.Option("--max-per-batch", min=1, help="Messages a batch at most; bounds the memory needed.")
     ] = MAX_PER_BATCH,
+    skip_lost: Annotated[
+        bool,
+        typer.Option("--skip-lost", help="Go on without messages that Kafka dropped unread; assurance names them."),
+    ] = False,
 ) -> None:
     """Check, deduplicate and land usage records, and pass them on to the clean and the error topic."""
-    run(settings(), once=once, interval=interval, max_per_batch=max_per_batch)
+    run(settings(), once=once, interval=interval, max_per_batch=max_per_batch, skip_lost=skip_lost)
 
 
-def run(config: Settings, *, once: bool, interval: float = 1.0, max_per_batch: int = MAX_PER_BATCH) -> None:
+def run(
+    config: Settings,
+    *,
+    once: bool,
+    interval: float = 1.0,
+    max_per_batch: int = MAX_PER_BATCH,
+    skip_lost: bool = False,
+) -> None:
     """Mediate until the topic is empty (`once`), or until SIGTERM or Ctrl-C; a batch at work is finished first.
 
     Raises:
@@ -161,18 +179,20 @@ def run(config: Settings, *, once: bool, interval: float = 1.0, max_per_batch: i
     from stack.spark import spark_session
 
     stopping = Event()
-    with alone(config, "mediation"), _stop_signals(stopping):
+    with alone(config, "mediation"):
         topic = Topic.connect(config)
         spark = spark_session(config, "mediation")
-        for name, value in CODEGEN.items():
+        for name, value in SESSION.items():
             spark.conf.set(name, value)
         try:
-            landing = Landing(spark, config.landing_table, config.home / "seen")
-            mediation = Mediation(spark, config, topic, landing, Note(spark, config.checkpoint_root), stopping)
-            mediation.feed_unfed()
-            query = mediation.start(once=once, interval=interval, max_per_batch=max_per_batch)
-            mediation.wait(query)
-            out.print(f"stopped after batch {landing.position.batch_id}")
+            # after the session, which takes Ctrl-C to cancel the jobs at work
+            with _stop_signals(stopping):
+                landing = Landing(spark, config.landing_table, config.home / "seen")
+                mediation = Mediation(spark, config, topic, landing, Note(spark, config.checkpoint_root), stopping)
+                mediation.feed_unfed()
+                query = mediation.start(once=once, interval=interval, max_per_batch=max_per_batch, skip_lost=skip_lost)
+                mediation.wait(query)
+                out.print(f"stopped after batch {landing.position.batch_id}")
         finally:
             spark.stop()
 

@@ -14,6 +14,8 @@ from ingestion.landing import LANDING_COLUMNS, create_landing_table
 from ingestion.mediation.seen import Keys, SeenKeys, repeats
 
 WRITER = "telecom-mediation"
+LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
+"""Where Delta notes the table version of a session's last commit."""
 CATCH_UP_ROWS = 2_000_000
 """Rows whose keys are read at once when the key files are built again."""
 ROWS_A_FILE = 50_000
@@ -23,6 +25,8 @@ COMPACTION = {
     "spark.databricks.delta.optimize.maxFileSize": str(128 << 20),
 }
 """Files of this many bytes are left alone: else every round would write the whole table anew."""
+PARQUET = {"parquet.enable.dictionary#record_id": "false"}
+"""An id stands once in a file, so that a dictionary of them is built and thrown away."""
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,8 +48,8 @@ class Outcome:
     normal: int
     error: int
     duplicate: int
-    spans: dict[tuple[str, int], tuple[int, int]]
-    """First and last offset of each (topic, partition), already landed ones included."""
+    landed: DataFrame | None
+    """The rows as they were landed, as long as the judged batch is persisted; none where nothing was new."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,10 @@ class _Arrivals:
         keep = self.offset >= following[self.partition]
         return _Arrivals(self.topic, self.partition[keep], self.offset[keep], self.normal[keep], self.keys[:, keep])
 
-    def spans(self) -> dict[tuple[str, int], tuple[int, int]]:
-        """Return the first and last offset of each partition."""
-        spans = {}
-        for partition in np.unique(self.partition):
-            offsets = self.offset[self.partition == partition]
-            spans[self.topic, int(partition)] = (int(offsets.min()), int(offsets.max()))
-        return spans
+    def following(self) -> dict[tuple[str, int], int]:
+        """Return the offset after the last one of each partition."""
+        partitions = (int(partition) for partition in np.unique(self.partition))
+        return {(self.topic, one): int(self.offset[self.partition == one].max()) + 1 for one in partitions}
 
 
 def read_position(landed: DataFrame) -> Position:
@@ -130,43 +131,39 @@ class Landing:
             UserError: another writer landed a batch at the same time; nothing of this one is landed.
         """
         arrivals = _collect(judged)
-        spans = arrivals.spans()
         new = arrivals.new(self.position)
         duplicate = np.zeros(new.offset.size, dtype=bool)
         duplicate[new.normal] = repeats(new.keys[:, new.normal])
         duplicate[new.normal] |= self.seen.contains(new.keys[:, new.normal])
         fresh = new.normal & ~duplicate
+        landed = None
         if new.offset.size:
-            self._append(_marked(judged, new, duplicate, self.position), new)
+            records = judged if new.offset.size == arrivals.offset.size else judged.where(_is_new(self.position))
+            landed = self._append(_marked(records, new, duplicate), new)
             self.seen.add(new.keys[:, fresh], self.position.batch_id)
         errors = int((~new.normal).sum())
-        return Outcome(new.offset.size, int(fresh.sum()), errors, int(duplicate.sum()), spans)
+        return Outcome(new.offset.size, int(fresh.sum()), errors, int(duplicate.sum()), landed)
 
-    def _append(self, records: DataFrame, new: _Arrivals) -> None:
+    def _append(self, records: DataFrame, new: _Arrivals) -> DataFrame:
         batch_id = self.position.batch_id + 1
         landed_at = max(datetime.now(UTC), self.position.landed_at + MICROSECOND)
         if new.offset.size < ROWS_A_FILE:
             records = records.coalesce(1)
-        batch = records.withColumns({"landed_at": F.lit(landed_at), "batch_id": F.lit(batch_id).cast("bigint")})
-        writer = batch.select(*LANDING_COLUMNS).write.format("delta").mode("append")
+        # joined, not literals: the JVM would compile the code of each batch anew for them
+        constants = _frame(records.sparkSession, {"landed_at": [landed_at], "batch_id": [batch_id]})
+        batch = records.crossJoin(F.broadcast(constants)).select(*LANDING_COLUMNS)
+        writer = batch.write.format("delta").mode("append").options(**PARQUET)
+        session = records.sparkSession.conf
+        session.unset(LAST_COMMIT)
         # batch_id goes on from what the table holds, so a version is never used twice, whatever was lost
         writer.option("txnAppId", WRITER).option("txnVersion", batch_id).save(self.path)
-        landed = self.rows().where((F.col("batch_id") == batch_id) & (F.col("landed_at") == F.lit(landed_at)))
-        if landed.count() != new.offset.size:
+        if session.get(LAST_COMMIT, None) is None:  # Delta passes over a version that the table has, silently
             raise UserError(
                 f"another mediation landed batch {batch_id} in {self.path} at the same time: "
                 "stop one of the two and run `telecom mediate` again"
             )
-        following = {key: last + 1 for key, (_first, last) in new.spans().items()}
-        self.position = Position(self.position.next_offset | following, batch_id, landed_at)
-
-    def landed_within(self, spans: dict[tuple[str, int], tuple[int, int]]) -> DataFrame:
-        """Return the landed rows of these offsets; file statistics leave out the files of other batches."""
-        within = F.lit(False)
-        for (topic, partition), (first, last) in spans.items():
-            source = (F.col("topic") == topic) & (F.col("partition") == partition)
-            within = within | (source & F.col("offset").between(first, last))
-        return self.rows().where(within)
+        self.position = Position(self.position.next_offset | new.following(), batch_id, landed_at)
+        return batch
 
     def last_batch(self) -> DataFrame:
         """Return the rows of the batch that was landed last."""
@@ -202,25 +199,25 @@ def _keys(first: object, second: object) -> Keys:
     return np.stack([column.to_numpy().view(np.uint64) for column in (first, second)])  # type: ignore[attr-defined]
 
 
-def _marked(judged: DataFrame, new: _Arrivals, duplicate: NDArray[np.bool_], position: Position) -> DataFrame:
-    """Return the new records of a batch with duplicates marked as such, raw bytes kept where they are needed."""
-    records = judged.where(_is_new(position, new.topic))
-    repeated = F.lit(False)
-    if duplicate.any():
-        import pyarrow as pa
-
-        columns = {"partition": new.partition[duplicate], "offset": new.offset[duplicate]}
-        marks = judged.sparkSession.createDataFrame(pa.table(columns)).withColumn("repeated", F.lit(True))
-        records = records.join(F.broadcast(marks), ["partition", "offset"], "left")
-        repeated = F.coalesce("repeated", F.lit(False))
-    status = F.when(repeated, "duplicate").otherwise(F.col("status"))
-    return records.withColumns({"status": status, "raw": F.when(status != "normal", F.col("raw"))})
+def _marked(records: DataFrame, new: _Arrivals, duplicate: NDArray[np.bool_]) -> DataFrame:
+    """Return new records with duplicates marked as such, raw bytes kept where they are needed."""
+    columns = {"partition": new.partition[duplicate], "offset": new.offset[duplicate]}
+    marks = _frame(records.sparkSession, columns).withColumn("repeated", F.lit(True))
+    marked = records.join(F.broadcast(marks), ["partition", "offset"], "left")
+    status = F.when(F.coalesce("repeated", F.lit(False)), "duplicate").otherwise(F.col("status"))
+    return marked.withColumns({"status": status, "raw": F.when(status != "normal", F.col("raw"))})
 
 
-def _is_new(position: Position, topic: str) -> Column:
+def _frame(spark: SparkSession, columns: dict[str, object]) -> DataFrame:
+    import pyarrow as pa
+
+    return spark.createDataFrame(pa.table(columns))
+
+
+def _is_new(position: Position) -> Column:
     """Return whether a message is beyond what is landed of its partition."""
     new = F.lit(True)
-    for (landed_topic, partition), offset in position.next_offset.items():
-        if landed_topic == topic:
-            new = new & ((F.col("partition") != partition) | (F.col("offset") >= offset))
+    for (topic, partition), offset in position.next_offset.items():
+        landed = (F.col("topic") == topic) & (F.col("partition") == partition) & (F.col("offset") < offset)
+        new = new & ~landed
     return new

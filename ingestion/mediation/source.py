@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from ingestion.console import UserError
+from ingestion.console import UserError, err
 from ingestion.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,11 +53,12 @@ class Topic:
         """Return the offset that the next message will get."""
         return self._by_partition(self.consumer.end_offsets(self._partitions()))
 
-    def starting_offsets(self, landed: dict[tuple[str, int], int]) -> str:
+    def starting_offsets(self, landed: dict[tuple[str, int], int], *, skip_lost: bool = False) -> str:
         """Return where to begin, as Spark's `startingOffsets`: after what was landed, or at the beginning.
 
         Args:
             landed: the next offset of each (topic, partition) of the landing table.
+            skip_lost: begin after messages that left Kafka before they were landed, instead of refusing.
 
         Raises:
             UserError: messages between what was landed and what Kafka has are gone, or the topic is another one.
@@ -66,10 +67,14 @@ class Topic:
         for partition, beginning in self.beginnings().items():
             following = landed.get((name, partition), beginning)
             if following < beginning:
-                raise UserError(
+                lost = (
                     f"{beginning - following} messages of {name} partition {partition} left Kafka before they were "
-                    f"landed (offsets {following} to {beginning - 1}): restore them, or go on with a new topic"
+                    f"landed (offsets {following} to {beginning - 1})"
                 )
+                if not skip_lost:
+                    raise UserError(f"{lost}: restore them, or go on without them by `telecom mediate --skip-lost`")
+                err.print(f"{lost}: skipped", soft_wrap=True)
+                following = beginning
             if following > ends[partition]:
                 raise UserError(
                     f"{name} partition {partition} ends at offset {ends[partition]}, but the landing zone has it up to "

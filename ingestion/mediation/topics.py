@@ -1,7 +1,7 @@
 """Feeding the clean and the error topic from what was landed. At least once: a killed run sends its batch again.
 
 Each message says which landed row it is, so that a consumer can skip what it has: `source_topic`, `source_partition`
-and `source_offset` are headers of every message, and fields of the clean ones.
+and `source_offset` are fields of the clean messages and headers of the errors.
 """
 
 from pyspark.sql import DataFrame
@@ -40,7 +40,7 @@ LARGEST_MESSAGE = 8 * 1024 * 1024
 def messages(landed: DataFrame, clean_topic: str, error_topic: str) -> DataFrame:
     """Return what the two topics get of landed rows: topic, key, value, headers. Duplicates go nowhere.
 
-    A normal record is JSON keyed by its record_id; an error is its raw bytes, with its reasons as a header.
+    A normal record is JSON keyed by its record_id, without headers; an error is its raw bytes, with its reasons as one.
     """
     normal = F.col("status") == "normal"
     clean = F.to_json(F.struct(*CLEAN_FIELDS, *(F.col(name).alias(header) for name, header in SOURCES.items())))
@@ -50,7 +50,7 @@ def messages(landed: DataFrame, clean_topic: str, error_topic: str) -> DataFrame
         F.when(normal, F.lit(clean_topic)).otherwise(F.lit(error_topic)).alias("topic"),
         F.when(normal, F.col("record_id").cast("binary")).alias("key"),
         F.when(normal, clean.cast("binary")).otherwise(F.col("raw")).alias("value"),
-        F.when(normal, F.array(*sources)).otherwise(F.array(why, *sources)).alias("headers"),
+        F.when(~normal, F.array(why, *sources)).alias("headers"),
     )
 
 

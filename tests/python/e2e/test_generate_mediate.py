@@ -1,14 +1,12 @@
 """What the manifest of a generated file promises is what mediation lands, record by record."""
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter, defaultdict, deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from mediation_process import mediate, own_mediation
 
 from ingestion.producer import produce_files, subscriber_key
 from ingestion.settings import Settings
@@ -23,40 +21,6 @@ pytestmark = pytest.mark.stack
 
 RECORDS = 200_000
 PARTITIONS = 4
-TOPICS = {"cdr_topic": "truth_cdr", "clean_topic": "truth_clean", "error_topic": "truth_error"}
-
-
-@pytest.fixture(scope="module")
-def config(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The stack's Kafka with topics and a landing zone of this test's own."""
-    from kafka.admin import KafkaAdminClient, NewTopic
-
-    admin = KafkaAdminClient(**stack.kafka_client())
-    admin.create_topics([NewTopic(name, num_partitions=PARTITIONS, replication_factor=1) for name in TOPICS.values()])
-    admin.close()
-    home = tmp_path_factory.mktemp("truth")
-    own = {"home": home, "landing_path": str(home / "landing"), "checkpoint_path": str(home / "checkpoint")}
-    return stack.model_copy(update=TOPICS | own)
-
-
-def mediate_once(config: Settings) -> None:
-    """Run mediation as a process, as a Spark session of its own would end the tests' one."""
-    own = {
-        "TELECOM_HOME": str(config.home),
-        "KAFKA_BOOTSTRAP_SERVERS": config.kafka_bootstrap_servers,
-        "TELECOM_CDR_TOPIC": config.cdr_topic,
-        "TELECOM_CLEAN_TOPIC": config.clean_topic,
-        "TELECOM_ERROR_TOPIC": config.error_topic,
-        "LANDING_PATH": config.landing_path,
-        "CHECKPOINT_PATH": config.checkpoint_path,
-        "SPARK_MASTER": "local[2]",
-    }
-    subprocess.run(
-        [sys.executable, "-m", "ingestion.stream_mediation", "--once"],
-        env={**os.environ, **own},
-        check=True,
-        timeout=600,
-    )
 
 
 def line_of_each_message(config: Settings, lines: list[bytes]) -> dict[tuple[int, int], int]:
@@ -83,8 +47,9 @@ def line_of_each_message(config: Settings, lines: list[bytes]) -> dict[tuple[int
 
 
 def test_the_manifest_and_the_landing_zone_agree_record_by_record(
-    config: Settings, spark: "SparkSession", tmp_path: Path
+    stack: Settings, spark: "SparkSession", tmp_path: Path
 ) -> None:
+    config = own_mediation(stack, "truth", tmp_path, PARTITIONS)
     file = tmp_path / "cdr.json"
     spec = traffic_spec(
         count=RECORDS,
@@ -97,7 +62,8 @@ def test_the_manifest_and_the_landing_zone_agree_record_by_record(
     )
     write_traffic(Traffic(spec, config.country_code), str(file))
     assert produce_files(config, [str(file)]) == RECORDS
-    mediate_once(config)
+    code, _said, errors = mediate(config)
+    assert code == 0, errors
 
     lines = file.read_bytes().splitlines()
     manifest = json.loads(Path(f"{file}.manifest.json").read_text())

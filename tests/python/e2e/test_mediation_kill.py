@@ -3,14 +3,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from mediation_process import own_mediation, start
 
 from ingestion.settings import Settings
 
@@ -30,21 +29,10 @@ class Run:
     """A real `telecom mediate --once`, in a home of its own."""
 
     def __init__(self, settings: Settings) -> None:
-        environment = os.environ | {
-            "TELECOM_HOME": str(settings.home),
-            "LANDING_PATH": settings.landing_path,
-            "CHECKPOINT_PATH": settings.checkpoint_path,
-            "TELECOM_CDR_TOPIC": settings.cdr_topic,
-            "TELECOM_CLEAN_TOPIC": settings.clean_topic,
-            "TELECOM_ERROR_TOPIC": settings.error_topic,
-        }
-        command = [sys.executable, "-m", "ingestion.stream_mediation", "--once", "--max-per-batch", MAX_PER_BATCH]
         self.log = Path(settings.landing_path).with_suffix(".log")
-        with self.log.open("ab") as log:
-            self.began = log.tell()
-            self.process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=Path.cwd()
-            )
+        self.began = self.log.stat().st_size if self.log.exists() else 0
+        arguments = ("--once", "--max-per-batch", MAX_PER_BATCH)
+        self.process = start(settings, "ingestion.stream_mediation", *arguments, log=self.log)
 
     def said(self) -> str:
         return self.log.read_bytes()[self.began :].decode(errors="replace")
@@ -81,32 +69,12 @@ def line(number: int) -> bytes:
     return json.dumps(record).encode()
 
 
-def settings_for(stack: Settings, name: str, cdr_topic: str) -> Settings:
-    folder = stack.home / f"kill-{name}"
-    return stack.model_copy(
-        update={
-            "home": folder,
-            "landing_path": str(folder / "landing"),
-            "checkpoint_path": str(folder / "checkpoint"),
-            "cdr_topic": cdr_topic,
-            "clean_topic": f"{cdr_topic}-{name}-clean",
-            "error_topic": f"{cdr_topic}-{name}-error",
-        }
-    )
-
-
-def create_topics(*all_settings: Settings) -> None:
+def fill(config: Settings) -> None:
     from kafka import KafkaProducer
-    from kafka.admin import KafkaAdminClient, NewTopic
 
-    first = all_settings[0]
-    names = {first.cdr_topic} | {name for each in all_settings for name in (each.clean_topic, each.error_topic)}
-    admin = KafkaAdminClient(**first.kafka_client())
-    admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names])
-    admin.close()
-    producer = KafkaProducer(**first.kafka_client())
+    producer = KafkaProducer(**config.kafka_client())
     for number in range(MESSAGES):
-        producer.send(first.cdr_topic, line(number), partition=number % PARTITIONS)
+        producer.send(config.cdr_topic, line(number), partition=number % PARTITIONS)
     producer.close()
 
 
@@ -125,7 +93,7 @@ def landed(spark: "SparkSession", settings: Settings) -> list["Row"]:
 
 
 def sources_in(spark: "SparkSession", settings: Settings, topic: str) -> set[tuple[int, int]]:
-    """Return partition and offset of the landed rows that a topic has, by its messages' headers."""
+    """Return partition and offset of the landed rows of a topic, by a clean message's fields or an error's headers."""
     from ingestion.mediation.source import spark_options
 
     messages = (
@@ -135,20 +103,21 @@ def sources_in(spark: "SparkSession", settings: Settings, topic: str) -> set[tup
         .load()
     )
     found = set()
-    for row in messages.select("headers").collect():
-        headers = {header.key: bytes(header.value).decode() for header in row.headers}
-        found.add((int(headers["source_partition"]), int(headers["source_offset"])))
+    for row in messages.select("value", "headers").collect():
+        place = {header.key: bytes(header.value).decode() for header in row.headers or ()} or json.loads(row.value)
+        found.add((int(place["source_partition"]), int(place["source_offset"])))
     return found
 
 
 def test_killed_at_any_point_the_landing_zone_and_the_topics_miss_nothing(
-    stack: Settings, spark: "SparkSession"
+    stack: Settings, spark: "SparkSession", tmp_path: Path
 ) -> None:
-    calm = settings_for(stack, "calm", "kill-cdr")
-    killed = settings_for(stack, "killed", "kill-cdr")
-    for each in (calm, killed):
-        Path(each.landing_path).parent.mkdir()
-    create_topics(calm, killed)
+    for name in ("calm", "killed"):
+        (tmp_path / name).mkdir()
+    calm = own_mediation(stack, "calm", tmp_path / "calm", PARTITIONS)
+    fill(calm)
+    killed = own_mediation(stack, "killed", tmp_path / "killed", PARTITIONS)
+    killed = killed.model_copy(update={"cdr_topic": calm.cdr_topic})
     log, checkpoint = Path(killed.landing_table) / "_delta_log", Path(killed.checkpoint_path)
 
     def commits() -> int:

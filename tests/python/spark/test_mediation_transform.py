@@ -124,6 +124,13 @@ def test_numbers_keep_every_digit(spark: SparkSession) -> None:
     assert {row.status for row in rows if row.data_volume_mb is None} == {"error"}
 
 
+def test_a_line_break_at_the_end_is_no_part_of_a_value(spark: SparkSession) -> None:
+    fields = {"caller_id": "212612199316", "callee_id": "117", "duration_sec": "5", "timestamp": VOICE["timestamp"]}
+    fields |= {"record_id": "r-1", "technology": "4G"}
+    rows = judged(spark, *(voice(**{name: f"{text}\n"}) for name, text in fields.items()))
+    assert [row.error_reasons for row in rows] == [[f"INVALID_{name.upper()}"] for name in fields]
+
+
 def test_times_are_instants_of_any_zone(spark: SparkSession) -> None:
     times = {
         "2025-06-13T05:14:34Z": "2025-06-13T05:14:34",
@@ -179,7 +186,8 @@ def test_a_replayed_error_names_its_first_landing_and_nonsense_names_nothing(spa
 
 
 digits = st.text("0123456789", min_size=1, max_size=17)
-number_texts = st.builds("{}{}".format, st.sampled_from(["", "+", "00", "0", "2126", " ", "-"]), digits)
+beginnings, ends = st.sampled_from(["", "+", "00", "0", "2126", " ", "-"]), st.sampled_from(["", "", "", " ", "\n"])
+number_texts = st.builds("{}{}{}".format, beginnings, digits, ends)
 numbers = st.one_of(
     st.integers(-10, 100_000),
     st.decimals(-1, 10**13, places=8).map(str),
