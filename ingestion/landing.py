@@ -1,6 +1,9 @@
 """The landing zone: one Delta table of every record received, once, found by (topic, partition, offset)."""
 
+import re
 from typing import TYPE_CHECKING
+
+from ingestion.console import UserError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,5 +54,22 @@ def create_table_sql(path: str) -> str:
 
 
 def create_landing_table(spark: "SparkSession", path: str) -> None:
-    """Create the empty landing table at `path`; a table that is there already stays as it is."""
-    spark.sql(create_table_sql(path))
+    """Create the empty landing table at `path`; a table that is there already stays as it is.
+
+    Raises:
+        UserError: the folder refuses it, or there is a table whose log of commits cannot be read.
+    """
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    try:
+        spark.sql(create_table_sql(path))
+        # a table that exists is not looked into by the first statement
+        spark.sql(f"describe detail delta.`{path}`").collect()
+    except (Py4JJavaError, PySparkException) as error:
+        condition = re.search(r"\[[A-Z_.]+\] [^\n]*", str(error))
+        reason = condition[0] if condition else str(error).splitlines()[0]
+        raise UserError(
+            f"the landing table {path} cannot be opened: {reason}; nothing was changed, and docs/operations.md says "
+            "under 'A damaged landing table' what to do"
+        ) from None
