@@ -1,5 +1,6 @@
 """Each equation of assurance holds on a small sound world, and is caught when broken on purpose, by day and amount."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -197,3 +198,13 @@ def test_what_is_broken_on_purpose_is_caught(
         for name, rows in found(spark, compiled).items()
     }
     assert named == caught
+
+
+def test_a_gap_that_somebody_answers_for_stays_in_the_table_and_fails_nothing(
+    spark: "SparkSession", compiled: dict[str, str], tmp_path: Path
+) -> None:
+    build(spark, compiled, landing_cdr=f"select * from ({LANDED}) where offset <> 3 or partition = 0")
+    (gap,) = spark.table("assurance_offset_gaps").collect()
+    place = f"{gap.topic}/{gap.partition}/{gap.first_missing_offset}-{gap.last_missing_offset}"
+    accepted = compile_nodes(tmp_path, "offsets_have_no_gaps", "--vars", f"accepted_offset_gaps: [{place}]")
+    assert spark.sql(accepted["offsets_have_no_gaps"]).collect() == []
