@@ -1,0 +1,65 @@
+"""Faults that are no kills: each is told in one line that says what to do, and nothing is lost by it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from mediation_process import mediate, own_mediation, send
+
+from ingestion.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = [pytest.mark.stack, pytest.mark.spark]
+
+
+def calls(first: int, count: int) -> list[bytes]:
+    """Return good voice records."""
+    return [
+        json.dumps(
+            {
+                "record_type": "voice",
+                "timestamp": f"2025-06-01T{number % 24:02}:00:00Z",
+                "caller_id": f"2126{number * 7_919 % 100_000_000:08}",
+                "callee_id": f"2126{number * 104_729 % 100_000_000:08}",
+                "duration_sec": number % 3_600,
+            }
+        ).encode()
+        for number in range(first, first + count)
+    ]
+
+
+def landed_offsets(spark: "SparkSession", config: Settings) -> list[int]:
+    rows = spark.read.format("delta").load(config.landing_table).orderBy("offset").select("offset").collect()
+    return [row.offset for row in rows]
+
+
+def one_line(said: str) -> str:
+    """Return the one line that a failing command says."""
+    lines = [line for line in said.splitlines() if line.startswith("telecom:")]
+    assert "Traceback" not in said, said[-3000:]
+    assert len(lines) == 1, said[-3000:]
+    return lines[0]
+
+
+def test_messages_that_left_kafka_unread(stack: Settings, spark: "SparkSession", tmp_path: Path):
+    from kafka import TopicPartition
+    from kafka.admin import KafkaAdminClient
+
+    config = own_mediation(stack, "retention", tmp_path)
+    send(config, calls(0, 10))
+    assert mediate(config)[0] == 0
+    send(config, calls(10, 10))
+    admin = KafkaAdminClient(**config.kafka_client())
+    admin.delete_records({TopicPartition(config.cdr_topic, 0): 14})
+    admin.close()
+    code, _, said = mediate(config)
+    assert code == 1
+    assert "4 messages of retention_cdr partition 0" in one_line(said)
+    assert "offsets 10 to 13" in one_line(said)
+    assert landed_offsets(spark, config) == list(range(10))
+    code, _, said = mediate(config, "--skip-lost")
+    assert (code, "offsets 10 to 13): skipped" in one_line(said)) == (0, True)
+    assert landed_offsets(spark, config) == [*range(10), *range(14, 20)]
