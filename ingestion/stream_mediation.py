@@ -6,6 +6,7 @@ Spark's checkpoint of the stream lives as long as the process. What survives is 
 go on, and a note of the last batch that both topics got (docs/decisions/0020-the-landing-table-is-the-checkpoint.md).
 """
 
+import re
 import signal
 import time
 import uuid
@@ -126,8 +127,7 @@ class Mediation:
                 if self.stopping.is_set() and not query.status["isTriggerActive"]:
                     query.stop()
         except StreamingQueryException as error:
-            cause = str(error).splitlines()[0]
-            raise self.failure or UserError(f"mediation stopped: {cause}; nothing landed is lost") from None
+            raise self.failure or UserError(f"mediation stopped: {_cause(error)}; nothing landed is lost") from None
 
     def _note_fed(self) -> None:
         self.note.write(str(self.landing.position.batch_id))
@@ -141,6 +141,12 @@ class Mediation:
             f"error {outcome.error:,}, duplicate {outcome.duplicate:,}; "
             f"{outcome.received / seconds:,.0f}/s in {seconds:.1f} s, lag {lag:,}"
         )
+
+
+def _cause(error: Exception) -> str:
+    """Return what the innermost exception of the JVM says, or the first line of all."""
+    causes: list[str] = re.findall(r"Caused by: (?:[\w.$]+(?:Exception|Error): )?([^\n]+)", str(error))
+    return causes[-1] if causes else str(error).splitlines()[0]
 
 
 def mediate(

@@ -50,5 +50,6 @@ def spark_session(settings: Settings, app_name: str, memory: str = "1g") -> "Spa
     for key, value in spark_properties(settings).items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
+    # what fails comes as an exception too, of which the command makes its one line
+    session.sparkContext.setLogLevel("FATAL")
     return session

@@ -549,7 +549,15 @@ final as (
         ---------- the outcome
         rating_status,
         coalesce(reason_to_reject, fault) as status_reason,
+        {%- if is_incremental() %}
+        -- later than any before, even if the clock was set back: exports take what is later than what they have
+        greatest(
+            current_timestamp(),
+            (select max(before.rated_at) + interval '1' microsecond from {{ this }} as before)
+        ) as rated_at,
+        {%- else %}
         current_timestamp() as rated_at,
+        {%- endif %}
         landed_at
 
     from rated

@@ -1,6 +1,9 @@
 """Faults that are no kills: each is told in one line that says what to do, and nothing is lost by it."""
 
 import json
+import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +19,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.spark]
 
 
 def calls(first: int, count: int) -> list[bytes]:
-    """Return good voice records."""
+    """Return voice records whose numbers do not compress, so that they take room."""
     return [
         json.dumps(
             {
@@ -44,6 +47,33 @@ def one_line(said: str) -> str:
     return lines[0]
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of a few megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("only who may mount can make a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_disk_that_is_full_while_landing(stack: Settings, spark: "SparkSession", small_disk: Path):
+    config = own_mediation(stack, "full_disk", small_disk.parent / "home")
+    config = config.model_copy(update={"landing_path": str(small_disk)})
+    send(config, calls(0, 40_000))
+    code, _, said = mediate(config)
+    assert code == 1
+    assert "No space left on device" in one_line(said)
+    assert landed_offsets(spark, config) == []
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    assert mediate(config)[0] == 0
+    assert landed_offsets(spark, config) == list(range(40_000))
+
+
 def test_messages_that_left_kafka_unread(stack: Settings, spark: "SparkSession", tmp_path: Path):
     from kafka import TopicPartition
     from kafka.admin import KafkaAdminClient
@@ -61,5 +91,14 @@ def test_messages_that_left_kafka_unread(stack: Settings, spark: "SparkSession",
     assert "offsets 10 to 13" in one_line(said)
     assert landed_offsets(spark, config) == list(range(10))
     code, _, said = mediate(config, "--skip-lost")
-    assert (code, "offsets 10 to 13): skipped" in one_line(said)) == (0, True)
+    assert (code, "offsets 10 to 13): skipped" in said) == (0, True)
     assert landed_offsets(spark, config) == [*range(10), *range(14, 20)]
+
+
+def test_a_second_run_beside_a_run_is_refused(stack: Settings):
+    from ingestion.locks import alone
+
+    with alone(stack, "run"):
+        second = subprocess.run(["telecom", "run"], capture_output=True, text=True, check=False, env=os.environ)
+    assert second.returncode == 1
+    assert "another `telecom run` or `telecom close` is at work" in one_line(second.stderr)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -448,13 +448,18 @@ def test_runs_add_up_to_a_full_refresh(rating: RatingRun) -> None:
     ]
 
 
-def test_a_rated_record_keeps_its_price_until_a_full_refresh(rating: RatingRun) -> None:
-    usage = [Usage("R", "voice", number("ONE"), "212522000000", None, NOON, Fraction(60))]
-    rating.load(World(CATALOGUE, CUSTOMERS, usage))
+def test_a_rated_record_keeps_its_price_until_a_full_refresh_and_times_go_on_from_a_fast_clock(
+    rating: RatingRun,
+) -> None:
+    usage = [Usage(name, "voice", number("ONE"), "212522000000", None, NOON, Fraction(60)) for name in ("R", "S")]
+    rating.load(World(CATALOGUE, CUSTOMERS, usage[:1]))
     rating.rate("--full-refresh", timezone=ZONE)
+    rating.spark.sql(f"update {rating.schema}.rated_usage set rated_at = timestamp '2999-01-01'")
     dearer = replace(CATALOGUE, rates=[replace(row, unit_price=row.unit_price * 2) for row in CATALOGUE.rates])
-    rating.load(World(dearer, CUSTOMERS, usage))
+    rating.load(World(dearer, CUSTOMERS, usage), [usage[:1], usage[1:]])
     rating.rate(timezone=ZONE)
-    assert [row["cost"] for row in rating.rows("rated_usage")] == [Decimal("0.7")]
+    rows = {row["record_id"]: (row["cost"], row["rated_at"]) for row in rating.rows("rated_usage")}
+    fast = datetime(2999, 1, 1)
+    assert rows == {"R": (Decimal("0.7"), fast), "S": (Decimal("1.3"), fast + timedelta(microseconds=1))}
     rating.rate("--full-refresh", timezone=ZONE)
-    assert [row["cost"] for row in rating.rows("rated_usage")] == [Decimal("1.3")]
+    assert [row["cost"] for row in rating.rows("rated_usage")] == [Decimal("1.3")] * 2
