@@ -1,4 +1,4 @@
-"""What billing a month costs beside rating it: issue 7 asks for at most the time that rating took in the same run.
+"""What billing a month costs beside rating it, which it should not take longer than.
 
     python benchmarks/bench_billing.py [--records 1000000] [--rounds 3]
 
