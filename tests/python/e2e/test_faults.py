@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from ingestion.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+TELECOM = Path(sys.executable).with_name("telecom")
 pytestmark = [pytest.mark.stack, pytest.mark.spark]
 
 
@@ -99,6 +101,6 @@ def test_a_second_run_beside_a_run_is_refused(stack: Settings):
     from ingestion.locks import alone
 
     with alone(stack, "run"):
-        second = subprocess.run(["telecom", "run"], capture_output=True, text=True, check=False, env=os.environ)
+        second = subprocess.run([TELECOM, "run"], capture_output=True, text=True, check=False, env=os.environ)
     assert second.returncode == 1
     assert "another `telecom run` or `telecom close` is at work" in one_line(second.stderr)
