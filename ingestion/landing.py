@@ -36,17 +36,6 @@ TABLE_PROPERTIES = {
 }
 
 
-def landing_table_sql(path: str, name: str | None = None) -> str:
-    """Return the statement that creates the empty landing table at `path`, under `name` in a metastore if given."""
-    properties = ", ".join(f"'{key}' = '{value}'" for key, value in TABLE_PROPERTIES.items())
-    where = (
-        f"{name} ({LANDING_SCHEMA}) using delta location '{path}'"
-        if name
-        else (f"delta.`{path}` ({LANDING_SCHEMA}) using delta")
-    )
-    return f"create table if not exists {where} tblproperties ({properties})"
-
-
 def create_table_sql(path: str) -> str:
     """Return the statement that creates the empty landing table at `path` where there is none."""
     properties = ", ".join(f"'{name}' = '{value}'" for name, value in TABLE_PROPERTIES.items())

@@ -1,4 +1,4 @@
-"""From messages to judged records: parse, read, judge, identify. DataFrame to DataFrame, without I/O.
+"""From messages to judged records: parse, name, read, validate. DataFrame to DataFrame, without I/O.
 
 Messages have Kafka's columns: topic string, partition int, offset bigint, timestamp timestamp, value binary, and,
 where replayed errors are to be recognised, headers array<struct<key string, value binary>>.
@@ -154,7 +154,7 @@ def _in_order(value: Column) -> Column:
 def _exact(column: str, kind: Kind) -> Column:
     """Return a field's text, read once more where the record has a number too long for a double.
 
-    Spark's JSON map makes every fraction a double. Variants keep decimals, but to read all fields from one is slow.
+    Spark's JSON reader makes every fraction a double. Variants keep decimals, but to read all fields from one is slow.
     """
     text = F.col(f"text_{column}")
     if kind != "volume":
