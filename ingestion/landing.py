@@ -42,8 +42,8 @@ def create_table_sql(path: str) -> str:
     return f"create table if not exists delta.`{path}` ({LANDING_SCHEMA}) using delta tblproperties ({properties})"
 
 
-def create_landing_table(spark: "SparkSession", path: str) -> None:
-    """Create the empty landing table at `path`; a table that is there already stays as it is.
+def create_landing_table(spark: "SparkSession", path: str) -> str:
+    """Create the empty landing table at `path`, or leave the one that is there as it is; return the table's id.
 
     Raises:
         UserError: the folder refuses it, or there is a table whose log of commits cannot be read.
@@ -54,7 +54,7 @@ def create_landing_table(spark: "SparkSession", path: str) -> None:
     try:
         spark.sql(create_table_sql(path))
         # a table that exists is not looked into by the first statement
-        spark.sql(f"describe detail delta.`{path}`").collect()
+        return str(spark.sql(f"describe detail delta.`{path}`").collect()[0].id)
     except (Py4JJavaError, PySparkException) as error:
         condition = re.search(r"\[[A-Z_.]+\] [^\n]*", str(error))
         reason = condition[0] if condition else str(error).splitlines()[0]

@@ -96,9 +96,8 @@ class Landing:
 
     def __init__(self, spark: SparkSession, path: str, seen_folder: Path) -> None:
         """Open the table, creating it where it is missing, and read where it stands."""
-        create_landing_table(spark, path)
+        table_id = create_landing_table(spark, path)
         self.spark, self.path = spark, path
-        table_id = spark.sql(f"describe detail delta.`{path}`").select("id").collect()[0].id
         self.seen = SeenKeys.open(seen_folder, table_id)
         self.position = read_position(self.rows())
         self._catch_up()

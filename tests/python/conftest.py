@@ -1,24 +1,18 @@
 """The real parts that tests share: a local Spark session and the whole one-machine stack, each started once."""
 
 import os
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from own_machine import point_at
 
 from ingestion.settings import Settings, settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -31,30 +25,9 @@ def home() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def test_settings(home: Path) -> Iterator[Settings]:
     """The settings of this test run, put into the environment so that child processes have them too."""
-    changed = {
-        "TELECOM_HOME": str(home),
-        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{_free_port()}",
-        "PGHOST": "127.0.0.1",
-        "PGPORT": str(_free_port()),
-        "SPARK_THRIFT_PORT": str(_free_port()),
-        "SPARK_MASTER": "local[2]",
-        "DBT_TARGET_PATH": str(home / "target"),
-        "DBT_LOG_PATH": str(home / "logs"),
-    }
-    unset = (
-        "PGUSER",
-        "PGPASSWORD",
-        "PGDATABASE",
-        "LANDING_PATH",
-        "CHECKPOINT_PATH",
-        "TELECOM_SERVICES",
-        "DBT_SCHEMA",
-    )
     before = dict(os.environ)
-    for name in unset:
-        os.environ.pop(name, None)
-    os.environ.update(changed)
-    settings.cache_clear()
+    point_at(home)
+    os.environ |= {"DBT_TARGET_PATH": str(home / "target"), "DBT_LOG_PATH": str(home / "logs")}
     yield settings()
     os.environ.clear()
     os.environ.update(before)

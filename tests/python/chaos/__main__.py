@@ -1,8 +1,6 @@
 """`make chaos`: strike the pipeline at every stage, and hold what it comes to against a calm run, row for row."""
 
-import os
 import shutil
-import socket
 import tempfile
 import time
 from dataclasses import astuple
@@ -10,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from own_machine import point_at
 from rich.console import Console
 from rich.table import Table
 
@@ -114,7 +113,7 @@ def chaos(
     if not matrix:
         raise UserError(f"--stage {only}: choose one of {', '.join(stage.name for stage in stages(count))}")
     folder = Path(tempfile.mkdtemp(prefix="telecom-chaos-"))
-    _set_environment(folder / "home")
+    point_at(folder / "home")
     harness = Harness(folder, count)
     try:
         calm = harness.calm()
@@ -130,36 +129,6 @@ def chaos(
     if harness.failures:
         raise UserError(f"{'; '.join(harness.failures)} (all of it is in {folder})")
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _set_environment(home: Path) -> None:
-    """Point this process and its children at a home and ports that nobody else uses."""
-    for name in (
-        "PGUSER",
-        "PGPASSWORD",
-        "PGDATABASE",
-        "LANDING_PATH",
-        "CHECKPOINT_PATH",
-        "TELECOM_SERVICES",
-        "DBT_SCHEMA",
-    ):
-        os.environ.pop(name, None)
-    ports = [str(_free_port()) for _ in range(3)]
-    os.environ |= {
-        "TELECOM_HOME": str(home),
-        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{ports[0]}",
-        "PGHOST": "127.0.0.1",
-        "PGPORT": ports[1],
-        "SPARK_THRIFT_PORT": ports[2],
-        "SPARK_MASTER": "local[2]",
-    }
-    settings.cache_clear()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import psutil
 import psycopg
 import pytest
-from conftest import _free_port
+from own_machine import free_port
 from pydantic import SecretStr
 from secured_servers import PASSWORD, USER, Certificates, environment_of, secured_kafka, secured_postgres, tls_binaries
 
@@ -43,15 +43,15 @@ def secured(test_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -
         update={
             "home": folder / "home",
             "services": ("thrift",),
-            "kafka_bootstrap_servers": f"127.0.0.1:{_free_port()}",
+            "kafka_bootstrap_servers": f"127.0.0.1:{free_port()}",
             "kafka_security_protocol": "SASL_SSL",
             "kafka_sasl_username": USER,
             "kafka_sasl_password": SecretStr(PASSWORD),
             "kafka_ssl_cafile": str(certificates.authority),
-            "pgport": _free_port(),
+            "pgport": free_port(),
             "pgsslmode": "verify-full",
             "pgsslrootcert": str(certificates.authority),
-            "spark_thrift_port": _free_port(),
+            "spark_thrift_port": free_port(),
         }
     )
     with secured_kafka(settings, certificates), secured_postgres(settings, certificates, binaries):
