@@ -1,6 +1,7 @@
 """`make chaos`: strike the pipeline at every stage, and hold what it comes to against a calm run, row for row."""
 
 import shutil
+import signal
 import tempfile
 import time
 from dataclasses import astuple
@@ -16,6 +17,7 @@ from chaos.faults import Stage, held, mediation_at_rest, stages
 from chaos.outcome import Difference, Outcome, compare_landed, compare_refilled, compare_served, read_outcome
 from chaos.world import ChaosError, World
 from ingestion.console import UserError, run_command
+from ingestion.producer import as_interrupt
 from ingestion.settings import settings
 
 COUNT = 10_000
@@ -34,8 +36,10 @@ class Harness:
         self.file, self.copy = folder / "cdr.json", folder / "produced"
         self.settings = settings()
         self.world = World(self.settings)
-        self.table = Table("stage", "fault", "in topic", "landed", "served", "lost", "doubled", "changed", "seconds")
-        for column in self.table.columns[2:]:
+        self.table = Table(
+            "stage", "fault", "command", "in topic", "landed", "served", "lost", "doubled", "changed", "seconds"
+        )
+        for column in self.table.columns[3:]:
             column.justify = "right"
         self.failures: list[str] = []
 
@@ -70,8 +74,8 @@ class Harness:
                 with held(world, fault.held):
                     command = world.start(*(part.format(file=self.file) for part in fault.work))
                     command.reach(lambda moment=fault.moment: moment(world))  # type: ignore[misc]
-                    fault.blow(world, command)
-                self._row(stage.name, fault.name, began)
+                    became = fault.blow(world, command)
+                self._row(stage.name, fault.name, began, became=became)
         began = time.monotonic()
         if stage.refills:
             world.telecom("produce", str(self.file))
@@ -95,13 +99,20 @@ class Harness:
         if run.end() != 0:
             raise ChaosError(f"`telecom run` failed after the faults: {run.said()[-1500:]}")
 
-    def _row(self, stage: str, fault: str, began: float, difference: Difference | None = None) -> None:
-        seen = self.world
+    def _row(
+        self, stage: str, fault: str, began: float, difference: Difference | None = None, became: str = ""
+    ) -> None:
+        world = self.world
         found = ["", "", ""] if difference is None else [str(number) for number in astuple(difference)]
-        counts = [f"{seen.in_topic():,}", f"{seen.landed():,}", "-" if seen.served() is None else f"{seen.served():,}"]
+        counts = [
+            f"{world.in_topic():,}",
+            f"{world.landed():,}",
+            "-" if world.served() is None else f"{world.served():,}",
+        ]
         seconds = f"{time.monotonic() - began:.0f}"
-        self.table.add_row(stage, fault, *counts, *found, seconds)
-        out.print(f"{stage}: {fault}: topic {counts[0]}, landed {counts[1]}, served {counts[2]}; {seconds} s")
+        self.table.add_row(stage, fault, became, *counts, *found, seconds)
+        state = f"topic {counts[0]}, landed {counts[1]}, served {counts[2]}"
+        out.print(f"{stage}: {fault}: {became or 'done'}: {state}; {seconds} s")
 
 
 def chaos(
@@ -114,6 +125,7 @@ def chaos(
         raise UserError(f"--stage {only}: choose one of {', '.join(stage.name for stage in stages(count))}")
     folder = Path(tempfile.mkdtemp(prefix="telecom-chaos-"))
     point_at(folder / "home")
+    signal.signal(signal.SIGTERM, as_interrupt)  # else a job that takes too long would leave its servers behind
     harness = Harness(folder, count)
     try:
         calm = harness.calm()

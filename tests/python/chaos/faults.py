@@ -18,7 +18,8 @@ from ingestion.locks import alone, at_work
 from ingestion.settings import Service
 
 Moment = Callable[[World], bool]
-Blow = Callable[[World, Command], None]
+Blow = Callable[[World, Command], str]
+"""Strikes, and returns what became of the command at work: killed, failed (in one line) or went on."""
 
 BATCH = 2_000
 """Messages a batch while mediation is struck, so that there are several of them."""
@@ -128,44 +129,49 @@ def waiting_for(table: str) -> Moment:
 # blows
 
 
-def kill_it(world: World, command: Command) -> None:
+def kill_it(world: World, command: Command) -> str:
     """Kill the command with its children."""
     command.kill()
+    return "killed"
 
 
-def kill_dbt(world: World, command: Command) -> None:
+def kill_dbt(world: World, command: Command) -> str:
     """Kill dbt alone; the command has to say so in one line."""
     command.kill_dbt()
-    _must_fail(command)
+    return _must_fail(command)
 
 
-def kill_run_alone(world: World, command: Command) -> None:
+def kill_run_alone(world: World, command: Command) -> str:
     """Kill the command and leave its dbt at work: until that ends, no second run may begin."""
     command.process.kill()
     command.process.wait()
     world.try_a_second_run()
     while at_work(world.settings, "run"):
         time.sleep(POLL_SECONDS)
+    return "killed"
 
 
 def bounce(name: Service) -> Blow:
     """Kill a server under the command and start it again at once: the command lives through it, or ends in one line."""
 
-    def blow(world: World, command: Command) -> None:
+    def blow(world: World, command: Command) -> str:
         world.kill_server(name)
+        command.must_be_at_work()
         world.telecom("up")
-        command.end()
+        return "failed" if command.end() else "went on"
 
     return blow
 
 
-def kill_everything(world: World, command: Command) -> None:
+def kill_everything(world: World, command: Command) -> str:
     """Kill the command and all three servers, as a power cut would, and start them again."""
+    command.kill()
     world.kill_all()
     world.telecom("up")
+    return "killed"
 
 
-def refuse_postgres(world: World, command: Command) -> None:
+def refuse_postgres(world: World, command: Command) -> str:
     """Let PostgreSQL refuse connections, and close those that there are, until the command has ended."""
     database = sql.Identifier(world.settings.pgdatabase)
     login = {"user": "telecom_admin", "password": world.settings.secret("admin"), "dbname": "postgres"}
@@ -176,14 +182,15 @@ def refuse_postgres(world: World, command: Command) -> None:
                 "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s",
                 (world.settings.pgdatabase,),
             )
-            _must_fail(command)
+            return _must_fail(command)
         finally:
             connection.execute(sql.SQL("alter database {} allow_connections true").format(database))
 
 
-def _must_fail(command: Command) -> None:
+def _must_fail(command: Command) -> str:
     if command.end() == 0:
         raise ChaosError(f"`{command.line}` says that all is well: {command.said()[-600:]}")
+    return "failed"
 
 
 @contextmanager
@@ -244,6 +251,7 @@ def stages(count: int) -> tuple[Stage, ...]:
                 Fault("PostgreSQL refuses connections", RUN, building("customers_snapshot"), refuse_postgres),
                 Fault("Thrift killed while rates are prepared", RUN, writing("rate_cards"), bounce("thrift")),
                 Fault("Thrift killed while usage is rated", RUN, writing("rated_usage"), bounce("thrift")),
+                Fault("run killed, its rating left to Thrift", RUN, writing("rated_usage"), kill_it),
                 Fault("dbt killed at the bills", RUN, building("bill_lines"), kill_dbt),
                 Fault("run killed alone, its dbt goes on", RUN, building("rated_usage"), kill_run_alone),
             ),
@@ -253,8 +261,10 @@ def stages(count: int) -> tuple[Stage, ...]:
             "export",
             (
                 export_fault("PostgreSQL killed while usage is exported", "staged.usage_records", bounce("postgres")),
+                export_fault("Thrift killed while usage is exported", "staged.usage_records", bounce("thrift")),
                 export_fault("run killed while bills are exported", "staged.bills", kill_it),
                 export_fault("all killed while a run is published", "public.bills", kill_everything),
+                export_fault("PostgreSQL killed while a run is published", "public.bills", bounce("postgres")),
                 export_fault("dbt killed while a run is published", "public.bills", kill_dbt),
             ),
             lands_first=True,

@@ -63,24 +63,32 @@ class Command:
         """Wait for a moment, which must come before the command ends."""
         deadline = time.monotonic() + PATIENCE
         while not moment():
-            if self.process.poll() is not None:
-                raise ChaosError(f"`{self.line}` ended too soon: {self.said()[-600:]}")
+            self.must_be_at_work()
             if time.monotonic() > deadline:
                 raise ChaosError(f"`{self.line}` did not come so far in {PATIENCE} s: {self.said()[-600:]}")
             time.sleep(POLL_SECONDS)
 
+    def must_be_at_work(self) -> None:
+        """Make sure that the command has not ended: a fault that strikes nobody proves nothing."""
+        if self.process.poll() is not None:
+            raise ChaosError(f"`{self.line}` ended before it was struck: {self.said()[-600:]}")
+
     def end(self) -> int:
-        """Wait for the command's end and return its exit code; a traceback is never an answer."""
+        """Wait for the command's end and return its exit code; a failure is told in a line, without a traceback."""
         code = self.process.wait(PATIENCE)
-        if "Traceback (most recent call last)" in self.said():
-            raise ChaosError(f"`{self.line}` ended in a traceback: {self.said()[-2000:]}")
+        said = self.said()
+        if "Traceback (most recent call last)" in said:
+            raise ChaosError(f"`{self.line}` ended in a traceback: {said[-2000:]}")
+        if code and not any(line.startswith("telecom: ") for line in said.splitlines()):
+            raise ChaosError(f"`{self.line}` ended with code {code} and does not say why: {said[-600:]}")
         return code
 
     def kill(self) -> None:
-        """Kill the command with all its children; one that has ended may have left its number to somebody else."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        """Kill the command with all its children, which must still be at work."""
+        self.must_be_at_work()
+        os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process.wait() != -signal.SIGKILL:
+            raise ChaosError(f"`{self.line}` ended before it could be killed: {self.said()[-600:]}")
 
     def kill_dbt(self) -> None:
         """Kill the dbt that the command runs, and nothing else."""
@@ -130,7 +138,8 @@ class World:
     def kill_all(self) -> None:
         """Kill what runs of the three servers, and commands that are still at work."""
         for command in self._commands:
-            command.kill()
+            if command.process.poll() is None:
+                command.kill()
         self._commands.clear()
         for name in SERVERS:
             if processes.running(self.settings, name):
