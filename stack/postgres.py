@@ -6,9 +6,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -18,6 +20,8 @@ from stack import processes
 
 NAME = "postgres"
 ADMIN = "telecom_admin"
+SESSIONS_END_SECONDS = 30
+"""How long the sessions of a server that was killed may take to notice."""
 SERVER_SETTINGS = {
     "unix_socket_directories": "",
     "shared_buffers": "256MB",
@@ -60,6 +64,7 @@ def start(settings: Settings) -> None:
     data = settings.home / "postgres"
     if not (data / "PG_VERSION").exists():
         _initialise(settings, data)
+    clear_the_dead(data)
     options = SERVER_SETTINGS | {"listen_addresses": settings.pghost, "port": str(settings.pgport)}
     command = [*_unprivileged(), binary("postgres"), "-D", data]
     for name, value in options.items():
@@ -69,9 +74,34 @@ def start(settings: Settings) -> None:
     _ensure_database(settings)
 
 
+def clear_the_dead(data: Path) -> None:
+    """Wait for the sessions of a killed server, and take away its lock file if the process that is named there is dead.
+
+    PostgreSQL believes a process that was killed to be alive until somebody has asked for its exit code, which an init
+    does late and many containers never do. While a session of it works on, the lock file has to stay.
+    """
+    deadline = time.monotonic() + SESSIONS_END_SECONDS
+    while _works_in(data):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.1)
+    lock = data / "postmaster.pid"
+    try:
+        owner = int(lock.read_text().splitlines()[0])
+        if psutil.Process(owner).status() == psutil.STATUS_ZOMBIE:
+            lock.unlink()
+    except (OSError, ValueError, IndexError, psutil.Error):
+        pass  # no lock file, or one that PostgreSQL judges better
+
+
 def stop(settings: Settings) -> bool:
     """Stop the server, closing its sessions; return whether it ran."""
     return processes.stop(settings, NAME, signal.SIGINT)
+
+
+def _works_in(folder: Path) -> bool:
+    """Return whether some process has this folder as its own; a dead one has none."""
+    return any(process.info["cwd"] == str(folder) for process in psutil.process_iter(["cwd"]))
 
 
 def _admin_connection(settings: Settings) -> dict[str, str | int]:

@@ -1,11 +1,13 @@
+import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from ingestion.console import UserError
 from ingestion.settings import Settings
-from stack import jars, processes, thrift
+from stack import jars, postgres, processes, thrift
 from stack.java import java
 from stack.machine import DATA_FOLDERS, purge
 
@@ -69,6 +71,25 @@ def test_stop_ends_a_process_and_only_once(tmp_path: Path, monkeypatch: pytest.M
 def test_thrift_refuses_an_address_that_strangers_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str):
     with pytest.raises(UserError, match="asks nobody for a password"):
         thrift.start(make(tmp_path, monkeypatch, SPARK_THRIFT_HOST=host))
+
+
+def test_the_lock_file_of_a_dead_postgresql_is_taken_away(tmp_path: Path):
+    lock = tmp_path / "postmaster.pid"
+    dead = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has asked for its exit code
+    lock.write_text(f"{dead.pid}\n{tmp_path}\n")
+    with subprocess.Popen(["sleep", "0.5"], cwd=tmp_path) as session:
+        postgres.clear_the_dead(tmp_path)
+        assert session.poll() is not None
+    assert not lock.exists()
+    dead.wait()
+
+
+def test_the_lock_file_of_a_living_postgresql_stays(tmp_path: Path):
+    lock = tmp_path / "postmaster.pid"
+    lock.write_text(f"{os.getpid()}\n{tmp_path}\n")
+    postgres.clear_the_dead(tmp_path)
+    assert lock.exists()
 
 
 def test_purge_takes_only_what_the_stack_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
