@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-all chaos lint lock clean
+.PHONY: setup demo test test-all chaos bench bench-quick lint lock clean
 
 setup: $(STAMP)
 
@@ -26,6 +26,12 @@ test-all: setup
 
 chaos: setup  ## kill everything at every stage and compare with a calm run; about a quarter of an hour
 	PYTHONPATH=tests/python $(BIN)/python -m chaos
+
+bench: setup  ## measure every stage beside its floor into benchmarks/results.md; hours: make bench BENCH="--stage models --sizes 1000000"
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-quick: setup  ## one round of 100,000 records; prints the tables and keeps nothing; under 5 minutes
+	$(BIN)/python -m benchmarks --quick
 
 lint: setup  ## ruff, mypy, sqlfluff, dbt-bouncer; no server is asked
 	$(BIN)/ruff format --check .

@@ -1,0 +1,131 @@
+"""Mediation beside the least that it could do: read Kafka and its JSON, and do nothing with it.
+
+In one run as `telecom mediate --once` takes it, and in 50 batches, whose cost must not grow with what landed before.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from threading import Event
+
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from benchmarks.frame import Row, Side, Stopwatch, Tally
+from benchmarks.plans import is_for_plans, write_plan
+from benchmarks.task import Task
+from ingestion.mediation.land import Landing
+from ingestion.mediation.note import Note
+from ingestion.mediation.source import Topic, spark_options
+from ingestion.mediation.transform import judge
+from ingestion.producer import produce_files
+from ingestion.records import field_names
+from ingestion.senders import Client
+from ingestion.settings import Settings
+from ingestion.stream_mediation import MAX_PER_BATCH, SESSION, Mediation
+from stack.spark import spark_session
+
+BATCHES, BATCHES_QUICKLY = 50, 20
+EARLY, LATE = slice(3, 8), slice(-5, None)
+"""The batches whose median stands for the fifth, and for the last."""
+
+
+@dataclass
+class Timed(Mediation):
+    """Mediation that notes the seconds of each batch."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def process(self, judged: DataFrame, spark_batch_id: int) -> None:
+        """Land a batch."""
+        began = time.monotonic()
+        super().process(judged, spark_batch_id)
+        self.seconds.append(time.monotonic() - began)
+
+
+def rows(task: Task) -> Iterator[Row]:
+    """Measure mediation of one topic, in a warm session, into a new landing table each time."""
+    with task.topics() as config:
+        produce_files(config, [str(task.traffic_file())], client=Client.LIBRDKAFKA)
+        spark = spark_session(config, "bench-mediate")
+        for name, value in SESSION.items():
+            spark.conf.set(name, value)
+        try:
+            if is_for_plans(task):
+                write_plan(spark, "mediation", judge(messages(spark, config), config.country_code))
+            yield task.row("mediate, one run", mediation(spark, config, MAX_PER_BATCH, []), parse_all(spark, config))
+            seconds: list[list[float]] = []
+            batches = BATCHES_QUICKLY if task.quick else BATCHES
+            size = -(-task.records // batches)
+            small, floor = mediation(spark, config, size, seconds), parse_in_batches(spark, config, size)
+            yield task.row(f"mediate, {batches} batches", small, floor, warm_up=not task.quick)
+            measured = seconds[-task.rounds :]  # not those of the warm-up
+            early, late = ([median(times[some]) for times in measured] for some in (EARLY, LATE))
+            yield task.derived(f"micro-batch {batches}, beside micro-batch 5", late, early, size)
+        finally:
+            spark.stop()
+
+
+def messages(spark: SparkSession, config: Settings) -> DataFrame:
+    """Return the topic's messages."""
+    options = spark_options(config)
+    return spark.read.format("kafka").options(**options).option("subscribe", config.cdr_topic).load()
+
+
+def fields() -> Column:
+    """Return the record's fields, read from a message."""
+    schema = ", ".join(f"{name} string" for name in field_names())
+    return F.from_json(F.col("value").cast("string"), schema).alias("fields")
+
+
+def parse_all(spark: SparkSession, config: Settings) -> Side:
+    """Return the floor of one run: the topic at once."""
+
+    def floor(stopwatch: Stopwatch) -> Tally:
+        seen = Observation()
+        with stopwatch:
+            parsed = messages(spark, config).select("offset", fields())
+            counted = parsed.observe(seen, F.count("*").alias("messages"), F.sum("offset").alias("offsets"))
+            counted.select("fields.*").write.format("noop").mode("overwrite").save()
+        return dict(seen.get)
+
+    return floor
+
+
+def parse_in_batches(spark: SparkSession, config: Settings, size: int) -> Side:
+    """Return the floor of many batches: the same as a stream."""
+
+    def floor(stopwatch: Stopwatch) -> Tally:
+        with tempfile.TemporaryDirectory(dir=config.home) as folder, stopwatch:
+            stream = spark.readStream.format("kafka").options(**spark_options(config))
+            stream = stream.option("subscribe", config.cdr_topic).option("startingOffsets", "earliest")
+            parsed = stream.option("maxOffsetsPerTrigger", size).load().select("offset", fields())
+            counted = parsed.observe("seen", F.count("*").alias("messages"), F.sum("offset").alias("offsets"))
+            writer = counted.select("fields.*").writeStream.format("noop").option("checkpointLocation", folder)
+            query = writer.trigger(availableNow=True).start()
+            query.awaitTermination()
+        seen = [batch.observedMetrics["seen"] for batch in query.recentProgress if batch.numInputRows]
+        return {name: sum(batch[name] for batch in seen) for name in ("messages", "offsets")}
+
+    return floor
+
+
+def mediation(spark: SparkSession, config: Settings, max_per_batch: int, seconds: list[list[float]]) -> Side:
+    """Return the stage; `seconds` gets the seconds of each batch, a list a round."""
+
+    def mediate(stopwatch: Stopwatch) -> Tally:
+        with tempfile.TemporaryDirectory(dir=config.home) as folder:
+            there = config.model_copy(update={"checkpoint_path": f"{folder}/checkpoint"})
+            with stopwatch:
+                landing = Landing(spark, f"{folder}/cdr", Path(folder, "seen"))
+                note = Note(spark, there.checkpoint_path)
+                timed = Timed(spark, there, Topic.connect(there), landing, note, Event())
+                timed.wait(timed.start(once=True, interval=0, max_per_batch=max_per_batch))
+            seconds.append(timed.seconds)
+            landed = landing.rows().agg(F.count("*").alias("messages"), F.sum("offset").alias("offsets"))
+            return dict(landed.collect()[0].asDict())
+
+    return mediate
