@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from thrift.Thrift import TException
 
 from ingestion.console import UserError
 from ingestion.landing import create_table_sql
-from ingestion.settings import Settings
+from ingestion.settings import PROJECT_ROOT, Settings
 from stack import processes
 from stack.java import java
 from stack.spark import spark_properties
@@ -78,6 +79,25 @@ def start(settings: Settings) -> None:
     environment = {"SPARK_HOME": str(spark_home), "JAVA_HOME": str(java_home), "SPARK_LOCAL_IP": "127.0.0.1"}
     process = processes.start(settings, NAME, command, environment)
     processes.wait_until(settings, NAME, lambda: answers(settings), process)
+    clear_dropped_seeds(settings)
+
+
+def clear_dropped_seeds(settings: Settings) -> None:
+    """Delete folders of seeds whose table is gone: one that was killed while it dropped a table leaves them behind.
+
+    No table can be made in a folder that is not empty. Of dbt's tables seeds alone are ever dropped, and what they hold
+    is in their CSV files.
+    """
+    folder = settings.home / "warehouse" / f"{settings.dbt_schema}.db"
+    left = [folder / file.stem for file in (PROJECT_ROOT / "seeds").glob("*.csv") if (folder / file.stem).exists()]
+    if not left:
+        return
+    schema = settings.dbt_schema
+    tables = execute(settings, f"create database if not exists {schema}", f"show tables in {schema}")
+    known = {name for _, name, _ in tables}
+    for place in left:
+        if place.name not in known:
+            shutil.rmtree(place)
 
 
 def ensure_landing(settings: Settings) -> None:

@@ -113,6 +113,18 @@ def writing(table: str) -> Moment:
     return moment
 
 
+def dropped(table: str) -> Moment:
+    """The data files of a table of dbt's were there and are gone."""
+    before: list[bool] = []
+
+    def moment(world: World) -> bool:
+        there = bool(world.data_files(table))
+        before[:] = before or [there]
+        return before == [True] and not there
+
+    return moment
+
+
 def waiting_for(table: str) -> Moment:
     """A session waits for the lock that the harness holds on a table."""
     schema, name = table.split(".")
@@ -249,6 +261,7 @@ def stages(count: int) -> tuple[Stage, ...]:
             (
                 Fault("dbt killed at the seeds", RUN, building("product_rates"), kill_dbt),
                 Fault("PostgreSQL refuses connections", RUN, building("customers_snapshot"), refuse_postgres),
+                Fault("Thrift killed when it dropped a seed", RUN, dropped("product_rates"), bounce("thrift")),
                 Fault("Thrift killed while rates are prepared", RUN, writing("rate_cards"), bounce("thrift")),
                 Fault("Thrift killed while usage is rated", RUN, writing("rated_usage"), bounce("thrift")),
                 Fault("run killed, its rating left to Thrift", RUN, writing("rated_usage"), kill_it),

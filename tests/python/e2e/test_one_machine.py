@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ingestion.console import UserError
 from ingestion.settings import Settings
 from stack import machine, processes, thrift
 
@@ -40,6 +41,22 @@ def test_spark_reads_postgres_through_its_catalog(stack: Settings):
     with psycopg.connect(**stack.postgres_connection()) as connection:  # type: ignore[arg-type]
         count = connection.execute("select count(*) from customers").fetchone()
     assert thrift.execute(stack, "select count(*) from pg.public.customers") == [count]
+
+
+def test_a_seed_whose_drop_was_cut_short_can_be_loaded_again(stack: Settings):
+    own = stack.model_copy(update={"dbt_schema": "cut_short"})
+    table = "create table cut_short.{} (id int) using parquet"
+    thrift.execute(
+        own, "create database cut_short", table.format("products"), "insert into cut_short.products values (1)"
+    )
+    left = own.home / "warehouse" / "cut_short.db" / "holidays"
+    left.mkdir()
+    (left / "part-0.parquet").write_bytes(b"left behind")
+    with pytest.raises(UserError, match="LOCATION_ALREADY_EXISTS"):
+        thrift.execute(own, table.format("holidays"))
+    thrift.clear_dropped_seeds(own)
+    thrift.execute(own, table.format("holidays"))
+    assert thrift.execute(own, "select * from cut_short.products") == [(1,)]
 
 
 def test_no_password_in_process_lists_or_logs(stack: Settings):
