@@ -61,6 +61,20 @@
     aggregate(
         {{ charges }},
         cast(0 as decimal(36, 18)),
-        (total, charge) -> try_cast(total + charge.amount as decimal(36, 18))
+        (total, charge) -> try_cast(total + try_cast(charge.amount as decimal(36, 18)) as decimal(36, 18))
+    )
+{%- endmacro %}
+
+
+{% macro listed_charges(charges) -%}
+    {#- As a clerk writes them: units with 6 decimals, amounts with 12, half up. -#}
+    transform(
+        {{ charges }},
+        charge -> named_struct(
+            'product_rate_id', charge.product_rate_id,
+            'pulses', charge.pulses,
+            'units', {{ from_millionths('charge.units') }},
+            'amount', cast(round(charge.amount, 12) as decimal(38, 12))
+        )
     )
 {%- endmacro %}

@@ -144,9 +144,10 @@ zones_of_places as (
 
 ),
 
+-- few enough to be at hand everywhere: sorting all usage by place to meet them costs more than to price it
 zoned_usage as (
 
-    select
+    select /*+ broadcast(zones_of_places) */
         placed_usage.*,
         coalesce(zones_of_places.zone, if(placed_usage.record_type = 'data', 'home', null)) as zone
     from placed_usage
@@ -182,19 +183,9 @@ zones_with_cards as (
 
 ),
 
--- most records need no more of a card than the one rate at their start
-card_rates as (
+rate_steps as (
 
-    select
-        rate_plan_id,
-        service_type,
-        zone,
-        valid_from,
-        valid_to,
-        currency,
-        promotions,
-        explode(rates) as (band_set, rate)
-    from cards
+    select * from {{ ref('int_rating__rate_steps') }}
 
 ),
 
@@ -237,26 +228,52 @@ carded_usage as (
 
     select
         usage.*,
-        card_rates.currency,
-        card_rates.promotions,
-        card_rates.rate.product_id,
-        card_rates.rate.time_band,
-        card_rates.rate.connect_fee as rate_connect_fee,
-        card_rates.rate.max_charge,
-        card_rates.rate.rounding_mode,
-        card_rates.rate.units_per_one,
-        card_rates.rate.stretches as rate_stretches,
-        if(card_rates.rate is null, 'NO_RATE', card_rates.rate.fault) as rate_fault,
+        rate_steps.currency,
+        rate_steps.rate.product_id,
+        rate_steps.rate.time_band,
+        rate_steps.rate.connect_fee as rate_connect_fee,
+        rate_steps.rate.max_charge,
+        rate_steps.rate.rounding_mode,
+        rate_steps.rate.units_per_one,
+        if(rate_steps.rate is null, 'NO_RATE', rate_steps.rate.fault) as rate_fault,
+
+        -- the step in which the usage ends, and what was charged before it
+        rate_steps.above as step_above,
+        rate_steps.increment as step_increment,
+        rate_steps.product_rate_id as step_product_rate_id,
+        rate_steps.unit_price as step_unit_price,
+        rate_steps.unit_size as step_unit_size,
+        rate_steps.pulses_before,
+        rate_steps.units_before,
+        rate_steps.earlier_charges,
+        rate_steps.earlier_amount,
+        rate_steps.earlier_listed_amount,
+
+        -- for a call that goes on in other slices
+        if(usage.outlasts_slice, rate_steps.rate.stretches, null) as rate_stretches,
         later_slices.following_slices,
-        later_rates.rates as rates_of_later_slices
+        later_rates.rates as rates_of_later_slices,
+
+        get(
+            filter(
+                rate_steps.promotions,
+                promotion -> promotion.segment in (usage.segment, '*')
+                and (promotion.time_band = '*' or array_contains(usage.bands, promotion.time_band))
+                and promotion.valid_from <= usage.local_date
+                and (promotion.valid_to is null or promotion.valid_to > usage.local_date)
+            ),
+            0
+        ) as promotion
     from timed_usage as usage
-    left join card_rates
-        on usage.rate_plan_id = card_rates.rate_plan_id
-        and usage.record_type = card_rates.service_type
-        and usage.card_zone = card_rates.zone
-        and usage.band_set = card_rates.band_set
-        and usage.local_date >= card_rates.valid_from
-        and (card_rates.valid_to is null or usage.local_date < card_rates.valid_to)
+    left join rate_steps
+        on usage.rate_plan_id = rate_steps.rate_plan_id
+        and usage.record_type = rate_steps.service_type
+        and usage.card_zone = rate_steps.zone
+        and usage.band_set = rate_steps.band_set
+        and usage.local_date >= rate_steps.valid_from
+        and (rate_steps.valid_to is null or usage.local_date < rate_steps.valid_to)
+        and greatest(usage.quantity_millionths, 1) > rate_steps.above
+        and usage.quantity_millionths <= rate_steps.up_to
     left join calendar as later_slices
         on usage.outlasts_slice
         and usage.slice_starts_at = later_slices.starts_at
@@ -273,13 +290,22 @@ carded_usage as (
 ---------- in which pulses
 
 -- Units are counted in whole millionths; a millionth of a second of a call is a microsecond of the clock.
+stepped_usage as (
+
+    select
+        *,
+        if(quantity_millionths > 0, (quantity_millionths - step_above - 1) div step_increment + 1, 0) as step_pulses
+    from carded_usage
+
+),
+
+-- A call that outlasts its slice is priced slice by slice, with the rates of each.
 stretched_usage as (
 
     select
         *,
         case
-            when reason_to_reject is not null or rate_fault is not null then null
-            when outlasts_slice
+            when outlasts_slice and reason_to_reject is null and rate_fault is null
                 then concat(
                     {{ stretches_of_slice('rate_stretches', 'slice_ends_at') }},
                     flatten(
@@ -295,9 +321,8 @@ stretched_usage as (
                         )
                     )
                 )
-            else rate_stretches
         end as stretches
-    from carded_usage
+    from stepped_usage
 
 ),
 
@@ -345,30 +370,64 @@ metered_usage as (
 ),
 
 -- A call may come back to a rate that it had left: one charge a row of product_rates.
-charged_usage as (
+gathered_usage as (
 
     select
         *,
-        meter.elapsed as billed_millionths,
-        case
-            when size(meter.parts) = 1 then meter.parts
-            else transform(
-                array_distinct(transform(meter.parts, part -> part.product_rate_id)),
-                charged_id -> aggregate(
-                    filter(meter.parts, part -> part.product_rate_id = charged_id),
-                    named_struct(
-                        'product_rate_id', charged_id, 'pulses', 0L, 'units', 0L, 'amount', cast(0 as decimal(36, 18))
-                    ),
-                    (charge, part) -> named_struct(
-                        'product_rate_id', charged_id,
-                        'pulses', charge.pulses + part.pulses,
-                        'units', charge.units + part.units,
-                        'amount', try_cast(charge.amount + part.amount as decimal(36, 18))
-                    )
+        transform(
+            array_distinct(transform(meter.parts, part -> part.product_rate_id)),
+            charged_id -> aggregate(
+                filter(meter.parts, part -> part.product_rate_id = charged_id),
+                named_struct(
+                    'product_rate_id', charged_id, 'pulses', 0L, 'units', 0L, 'amount', cast(0 as decimal(36, 18))
+                ),
+                (charge, part) -> named_struct(
+                    'product_rate_id', charged_id,
+                    'pulses', charge.pulses + part.pulses,
+                    'units', charge.units + part.units,
+                    'amount', try_cast(charge.amount + part.amount as decimal(36, 18))
                 )
             )
-        end as exact_charges
+        ) as metered_charges
     from metered_usage
+
+),
+
+---------- for which charges
+
+-- In either way there is a last charge, if anything was used, and maybe others before it.
+parted_usage as (
+
+    select
+        *,
+        slice(metered_charges, 1, greatest(size(metered_charges) - 1, 0)) as metered_before,
+        if(outlasts_slice, meter.elapsed, step_above + step_pulses * step_increment) as billed_millionths,
+        case
+            when outlasts_slice then get(metered_charges, size(metered_charges) - 1)
+            when step_pulses > 0
+                then named_struct(
+                    'product_rate_id', step_product_rate_id,
+                    'pulses', pulses_before + step_pulses,
+                    'units', units_before + step_pulses * step_increment,
+                    'amount', {{ exact_charge(
+                        'step_unit_price', '(units_before + step_pulses * step_increment)', 'step_unit_size'
+                    ) }}
+                )
+        end as last_charge
+    from gathered_usage
+
+),
+
+charged_usage as (
+
+    select
+        * except (earlier_charges, earlier_amount, earlier_listed_amount),
+        if(outlasts_slice, {{ listed_charges('metered_before') }}, earlier_charges) as earlier_charges,
+        if(outlasts_slice, {{ sum_of_amounts('metered_before') }}, earlier_amount) as earlier_amount,
+        if(
+            outlasts_slice, {{ sum_of_amounts(listed_charges('metered_before')) }}, earlier_listed_amount
+        ) as earlier_listed_amount
+    from parted_usage
 
 ),
 
@@ -381,7 +440,9 @@ summed_usage as (
     select
         *,
         if(quantity = 0, cast(0 as decimal(18, 6)), rate_connect_fee) as full_connect_fee,
-        round({{ sum_of_amounts('exact_charges') }}, 16) as pulses_amount
+        round(
+            try_cast(earlier_amount + if(last_charge is null, 0, last_charge.amount) as decimal(36, 18)), 16
+        ) as pulses_amount
     from charged_usage
 
 ),
@@ -398,41 +459,23 @@ capped_usage as (
 
 ),
 
-listed_usage as (
+priced_usage as (
 
     select
         *,
-        {{ round_money('capped_amount', 'rounding_mode', 'units_per_one') }} as list_price,
-        get(
-            filter(
-                promotions,
-                promotion -> promotion.segment in (segment, '*')
-                and (promotion.time_band = '*' or array_contains(bands, promotion.time_band))
-                and promotion.valid_from <= local_date
-                and (promotion.valid_to is null or promotion.valid_to > local_date)
-            ),
-            0
-        ) as promotion
+        {{ round_money('capped_amount', 'rounding_mode', 'units_per_one') }} as list_price
     from capped_usage
 
 ),
 
 -- What a clerk adds up: amounts of 12 decimals, half up. Where many thirds would make their sum, capped and rounded,
 -- another price than the exact one, the last amount takes the difference.
-itemised_usage as (
+listed_usage as (
 
     select
         *,
-        transform(
-            exact_charges,
-            charge -> named_struct(
-                'product_rate_id', charge.product_rate_id,
-                'pulses', charge.pulses,
-                'units', {{ from_millionths('charge.units') }},
-                'amount', cast(round(charge.amount, 12) as decimal(38, 12))
-            )
-        ) as rounded_charges
-    from listed_usage
+        cast(round(last_charge.amount, 12) as decimal(36, 18)) as last_listed_amount
+    from priced_usage
 
 ),
 
@@ -441,13 +484,14 @@ checked_usage as (
     select
         *,
         {{ round_money(
-            'try_cast(least(full_connect_fee + ' ~ sum_of_amounts('rounded_charges') ~ ', max_charge) as decimal(28, 16))',
+            'try_cast(least(full_connect_fee + earlier_listed_amount + coalesce(last_listed_amount, 0), max_charge)'
+            ~ ' as decimal(28, 16))',
             'rounding_mode',
             'units_per_one'
         ) }} as price_of_charges,
-        if(rounding_mode = 'up', ceil(pulses_amount, 12), floor(pulses_amount, 12))
-        - {{ sum_of_amounts('rounded_charges') }} as difference
-    from itemised_usage
+        if(rounding_mode = 'up', ceil(pulses_amount, 12), floor(pulses_amount, 12)) - earlier_listed_amount
+            as amount_that_is_left
+    from listed_usage
 
 ),
 
@@ -455,21 +499,24 @@ explained_usage as (
 
     select
         *,
-        case
-            when price_of_charges = list_price then rounded_charges
-            else transform(
-                rounded_charges,
-                (charge, i) -> named_struct(
-                    'product_rate_id', charge.product_rate_id,
-                    'pulses', charge.pulses,
-                    'units', charge.units,
-                    'amount', cast(
-                        if(i = size(rounded_charges) - 1, charge.amount + difference, charge.amount)
-                        as decimal(38, 12)
+        if(
+            last_charge is null,
+            earlier_charges,
+            concat(
+                earlier_charges,
+                array(
+                    named_struct(
+                        'product_rate_id', last_charge.product_rate_id,
+                        'pulses', last_charge.pulses,
+                        'units', {{ from_millionths('last_charge.units') }},
+                        'amount', cast(
+                            if(price_of_charges = list_price, last_listed_amount, amount_that_is_left)
+                            as decimal(38, 12)
+                        )
                     )
                 )
             )
-        end as charges
+        ) as charges
     from checked_usage
 
 ),
@@ -481,11 +528,15 @@ judged_usage as (
     select
         *,
         {{ from_millionths('billed_millionths') }} as billed_units,
-        {{ round_money(
-            'cast(cast(list_price * coalesce(promotion.discount_percent, 0) as decimal(28, 12)) * 0.01 as decimal(28, 14))',
-            "'half_up'",
-            'units_per_one'
-        ) }} as promotion_amount,
+        if(
+            promotion is null,
+            cast(0 as decimal(18, 6)),
+            {{ round_money(
+                'cast(cast(list_price * promotion.discount_percent as decimal(28, 12)) * 0.01 as decimal(28, 14))',
+                "'half_up'",
+                'units_per_one'
+            ) }}
+        ) as promotion_amount,
         case
             when reason_to_reject is not null then null
             when coalesce(rate_fault, meter.fault) = 'NO_RATE' then if(zone is null, 'NO_ZONE', 'NO_RATE')
