@@ -38,8 +38,10 @@ def measure_apart(module: str, task: Task, log: Path) -> list[Row]:
         outcome: list[Row] | str = receiver.recv()
     except EOFError:
         outcome = "its process ended without a word"
+    except KeyboardInterrupt:
+        child.terminate()  # it still stops what it has started
+        raise
     finally:
-        child.terminate()  # where the benchmark is interrupted; the child still stops what it has started
         child.join()
     if isinstance(outcome, str):
         printed = log.read_text(errors="replace")[-LAST_WORDS:] if log.exists() else ""

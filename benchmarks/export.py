@@ -74,7 +74,7 @@ def first_export(config: Settings, house: Warehouse, connection: psycopg.Connect
 
 def empty(connection: psycopg.Connection) -> None:
     """Empty the served tables, and have nothing left to be written that was done before."""
-    connection.execute("truncate usage_records, bills, bill_lines, publications")
+    connection.execute("truncate usage_records, bills, bill_lines, publications cascade")
     connection.execute("checkpoint")
 
 

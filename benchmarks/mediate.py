@@ -55,7 +55,7 @@ def rows(task: Task) -> Iterator[Row]:
             spark.conf.set(name, value)
         try:
             if is_for_plans(task):
-                write_plan(spark, "mediation", judge(messages(spark, config), config.country_code))
+                write_plan(spark, "mediation", judge(messages(spark, config, "true"), config.country_code))
             yield task.row("mediate, one run", mediation(spark, config, MAX_PER_BATCH, []), parse_all(spark, config))
             seconds: list[list[float]] = []
             batches = BATCHES_QUICKLY if task.quick else BATCHES
@@ -69,10 +69,10 @@ def rows(task: Task) -> Iterator[Row]:
             spark.stop()
 
 
-def messages(spark: SparkSession, config: Settings) -> DataFrame:
-    """Return the topic's messages."""
-    options = spark_options(config)
-    return spark.read.format("kafka").options(**options).option("subscribe", config.cdr_topic).load()
+def messages(spark: SparkSession, config: Settings, headers: str = "false") -> DataFrame:
+    """Return the topic's messages, with their headers where Kafka's reader is told so."""
+    reader = spark.read.format("kafka").options(**spark_options(config)).option("includeHeaders", headers)
+    return reader.option("subscribe", config.cdr_topic).load()
 
 
 def fields() -> Column:
