@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-all chaos bench bench-quick lint lock clean
+.PHONY: setup demo test test-all chaos bench bench-quick lint audit lock clean
 
 setup: $(STAMP)
 
@@ -40,6 +40,9 @@ lint: setup  ## ruff, mypy, sqlfluff, dbt-bouncer; no server is asked
 	$(BIN)/sqlfluff lint --quiet models tests/data tests/fixtures dbt_project
 	$(BIN)/dbt --quiet --warn-error parse --target-path target
 	$(BIN)/dbt-bouncer run --output-only-failures
+
+audit: setup  ## known vulnerabilities of the pinned packages; says so where PyPI's advisories cannot be reached
+	$(BIN)/python .ci/audit.py
 
 lock: setup  ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/pip install --quiet pip-tools
