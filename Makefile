@@ -24,7 +24,7 @@ test: setup  ## every test but the slow ones
 test-all: setup
 	$(BIN)/python -m pytest
 
-chaos: setup  ## kill everything at every stage and compare with a calm run; about a quarter of an hour
+chaos: setup  ## kill everything at every stage and compare with a calm run; about half an hour
 	PYTHONPATH=tests/python $(BIN)/python -m chaos
 
 bench: setup  ## measure every stage beside its floor into benchmarks/results.md; hours: make bench BENCH="--stage models --sizes 1000000"
