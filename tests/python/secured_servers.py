@@ -17,8 +17,9 @@ from stack.jars import class_path
 from stack.java import java
 from stack.secrets import ensure_secrets
 
-USER, PASSWORD = "telecom-pipeline", 'Kafka "secret" \\ of-the-test'
-"""A login with characters that have to be escaped on their way into a JAAS configuration."""
+USER, UNESCAPED = "telecom-pipeline", "of-the-test-on-secured-servers"
+PASSWORD = f'Kafka "secret" \\ {UNESCAPED}'
+"""With characters that have to be escaped on their way into a JAAS configuration; its end is the same in any form."""
 
 
 class Certificates:

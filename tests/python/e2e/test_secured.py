@@ -12,7 +12,16 @@ import psycopg
 import pytest
 from own_machine import free_port
 from pydantic import SecretStr
-from secured_servers import PASSWORD, USER, Certificates, environment_of, secured_kafka, secured_postgres, tls_binaries
+from secured_servers import (
+    PASSWORD,
+    UNESCAPED,
+    USER,
+    Certificates,
+    environment_of,
+    secured_kafka,
+    secured_postgres,
+    tls_binaries,
+)
 
 from ingestion.console import UserError
 from ingestion.producer import produce_files
@@ -110,7 +119,7 @@ class Watch(threading.Thread):
 def test_a_run_on_secured_servers_tells_nobody_a_secret(secured: Secured):
     settings, home = secured.settings, secured.settings.home
     environment = environment_of(settings, secured.certificates)
-    secrets = [PASSWORD, *(settings.secret(name) for name in ("admin", "owner", "loader", "reader", "pseudonym"))]
+    secrets = [UNESCAPED, *(settings.secret(name) for name in ("admin", "owner", "loader", "reader", "pseudonym"))]
     watch, said = Watch(secrets), ""
     watch.start()
 
@@ -125,12 +134,12 @@ def test_a_run_on_secured_servers_tells_nobody_a_secret(secured: Secured):
     try:
         said += telecom("produce", str(HANDMADE))
         said += telecom("run")
+        with psycopg.connect(**settings.postgres_connection()) as connection:
+            assert connection.execute("select count(*) from usage_records").fetchone() == (10,)
     finally:
         said += telecom("down")
         watch.over.set()
         watch.join()
-    with psycopg.connect(**settings.postgres_connection()) as connection:
-        assert connection.execute("select count(*) from usage_records").fetchone() == (10,)
     assert watch.found == set()
     assert [secret for secret in secrets if secret in said] == []
     kept_for_their_owner = {home / "secrets.json", home / "thrift" / "spark-defaults.conf"}
