@@ -57,7 +57,7 @@ def benchmark(
         bool, typer.Option("--quick", help="One round of the smallest size, without end-to-end; keeps nothing.")
     ] = False,
 ) -> None:
-    """Measure stages, and update their rows in benchmarks/results.md as soon as each is done."""
+    """Measure stages, and update their rows in benchmarks/results.md as soon as each is there."""
     chosen = {name: STAGES[name] for name in stage.split(",") if name in STAGES}
     if len(chosen) != len(stage.split(",")):
         raise UserError(f"--stage {stage}: choose of {', '.join(STAGES)}")
@@ -69,16 +69,14 @@ def benchmark(
         header = machine.header(config)
         for name, size, task_rounds in _plan(chosen, tasks, quick):
             try:
-                rows = _measure(config, name, Task(config, size, task_rounds, quick))
+                for row in _measure(config, name, Task(config, size, task_rounds, quick)):
+                    figures = results.merged(figures, Result(name, size, row, machine.commit()), list(STAGES))
+                    if not quick:
+                        results.write_figures(figures)
+                        results.PAGE.write_text(results.page(figures, header))
             except (StageError, UserError) as error:  # the others are measured all the same
                 failed.append(f"{name} at {size:,}")
-                out.print(f"{failed[-1]}: FAILED: {error}", markup=False, soft_wrap=True)
-                continue
-            new = [Result(name, size, row, machine.commit()) for row in rows]
-            figures = results.merged(figures, new, list(STAGES))
-            if not quick:
-                results.write_figures(figures)
-                results.PAGE.write_text(results.page(figures, header))
+                _tell(f"{failed[-1]}: FAILED: {error}")
         if quick:
             print(results.page(figures, header))
     if failed:
@@ -99,18 +97,20 @@ def _plan(stages: dict[str, Stage], sizes: list[tuple[int, int]], quick: bool) -
                 yield name, size if stage.is_sized else 0, rounds
 
 
-def _measure(config: Settings, name: str, task: Task) -> list[Row]:
+def _measure(config: Settings, name: str, task: Task) -> Iterator[Row]:
     """Measure a stage with its servers at work, and say what was found."""
     began = time.monotonic()
-    title = f"{name}, {task.records:,} records" if task.records else name
-    out.print(f"{title} ...")
+    _tell(f"{name}, {task.records:,} records ..." if task.records else f"{name} ...")
     machine.serve(config, STAGES[name].needs)
-    rows = measure_apart(STAGES[name].module, task, config.home / f"{name}.log")
-    for row in rows:
+    for row in measure_apart(STAGES[name].module, task, config.home / f"{name}.log", _tell):
         times = f", {row.times:.1f} times its floor" if row.times else ""
-        out.print(f"  {row.stage}: {row.seconds.median:.2f} s{times}", markup=False, soft_wrap=True)
-    out.print(f"  done in {time.monotonic() - began:.0f} s")
-    return rows
+        _tell(f"  {row.stage}: {row.seconds.median:.2f} s{times}")
+        yield row
+    _tell(f"  done in {time.monotonic() - began:.0f} s")
+
+
+def _tell(line: str) -> None:
+    out.print(line, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

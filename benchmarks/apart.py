@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,8 +24,14 @@ LAST_WORDS = 2_000
 """Characters of what it printed."""
 
 
-def measure_apart(module: str, task: Task, log: Path) -> list[Row]:
-    """Return the rows of a stage's module; what its process and the commands in it print goes to `log`.
+def measure_apart(module: str, task: Task, log: Path, tell: Callable[[str], None]) -> Iterator[Row]:
+    """Yield the rows of a stage's module as they come.
+
+    Args:
+        module: its name in this package.
+        task: what to measure.
+        log: where what the stage and its commands print goes.
+        tell: gets a line after each round.
 
     Raises:
         StageError: it failed.
@@ -35,18 +42,21 @@ def measure_apart(module: str, task: Task, log: Path) -> list[Row]:
     child.start()
     sender.close()
     try:
-        outcome: list[Row] | str = receiver.recv()
+        while isinstance(said := receiver.recv(), Row | str):
+            if isinstance(said, Row):
+                yield said
+            else:
+                tell(said)
     except EOFError:
-        outcome = "its process ended without a word"
-    except KeyboardInterrupt:
+        said = StageError("its process ended without a word")
+    except BaseException:
         child.terminate()  # it still stops what it has started
         raise
     finally:
         child.join()
-    if isinstance(outcome, str):
+    if said is not None:
         printed = log.read_text(errors="replace")[-LAST_WORDS:] if log.exists() else ""
-        raise StageError(f"{printed}\n{outcome}")
-    return outcome
+        raise StageError(f"{printed}\n{said}")
 
 
 def _work(module: str, task: Task, log: Path, sender: Connection) -> None:
@@ -56,6 +66,8 @@ def _work(module: str, task: Task, log: Path, sender: Connection) -> None:
             os.dup2(file.fileno(), stream.fileno())
     try:
         rows: Callable[[Task], Iterator[Row]] = import_module(f"benchmarks.{module}").rows
-        sender.send(list(rows(task)))
+        for row in rows(replace(task, tell=sender.send)):
+            sender.send(row)
+        sender.send(None)
     except Exception:
-        sender.send(traceback.format_exc())
+        sender.send(StageError(traceback.format_exc()))

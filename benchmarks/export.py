@@ -13,7 +13,7 @@ from psycopg import sql
 from benchmarks.frame import Row, Stopwatch, Tally
 from benchmarks.task import Task
 from benchmarks.warehouse import Warehouse
-from benchmarks.world import CUSTOMERS, PLANS
+from benchmarks.world import PLANS
 from ingestion.settings import Settings
 from stack import thrift
 
@@ -34,7 +34,7 @@ on conflict do nothing
 
 def rows(task: Task, house: Warehouse, connection: psycopg.Connection) -> Iterator[Row]:
     """Measure publishing all usage and all bills of a month that are rated and billed."""
-    connection.execute(sql.SQL(CUSTOMER_ROWS).format(plans=sql.Literal(PLANS), last=sql.Literal(CUSTOMERS - 1)))
+    connection.execute(sql.SQL(CUSTOMER_ROWS).format(plans=sql.Literal(PLANS), last=sql.Literal(house.customers - 1)))
     exports = first_export(task.settings, house, connection)
     files = {table: unload(connection, table, house.folder) for table in KEYS}
 

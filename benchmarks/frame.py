@@ -199,7 +199,14 @@ class Row:
         return self.seconds.median / self.floor.median if self.floor else None
 
 
-def measure(settings: Settings, sides: Mapping[str, Side], rounds: int, *, warm_up: bool) -> dict[str, list[Cost]]:
+def measure(
+    settings: Settings,
+    sides: Mapping[str, Side],
+    rounds: int,
+    *,
+    warm_up: bool,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> dict[str, list[Cost]]:
     """Run the sides in turns, in their order, and return the costs of each.
 
     Args:
@@ -207,6 +214,7 @@ def measure(settings: Settings, sides: Mapping[str, Side], rounds: int, *, warm_
         sides: what to run, by name; what two of them both count must be the same each round.
         rounds: how often.
         warm_up: whether each is run once unmeasured first.
+        tell: gets a line after each side of each round.
 
     Raises:
         UnequalWorkError: two sides did not do the same.
@@ -217,8 +225,10 @@ def measure(settings: Settings, sides: Mapping[str, Side], rounds: int, *, warm_
         for name, side in sides.items():
             stopwatch = Stopwatch(settings)
             tallies[name] = dict(side(stopwatch))
+            cost = stopwatch.cost()
+            tell(f"    {'warm-up' if number < 0 else f'round {number + 1}'}, {name}: {cost.wall:.2f} s")
             if number >= 0:
-                costs[name].append(stopwatch.cost())
+                costs[name].append(cost)
         for one, other in combinations(tallies.values(), 2):
             shared = one.keys() & other.keys()
             if not shared or any(one[name] != other[name] for name in shared):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import psycopg
 
 from benchmarks import bill, export, rate
-from benchmarks.frame import Row, Stopwatch, measure
+from benchmarks.frame import Row, Stopwatch
 from benchmarks.plans import is_for_plans
 from benchmarks.task import Task
 from benchmarks.warehouse import RATED, warehouse
@@ -25,16 +25,18 @@ def rows(task: Task) -> Iterator[Row]:
         billing = house.bill()
         if is_for_plans(task):
             bill.keep_plans(house, {RATED: statements[RATED]} | billing)
+        floor, rating, bills = "floor of rate, first", "rate, first", "bill"
         sides = {
-            "floor": rate.floor(house),
-            "rate": rate.rating(house, statements[RATED]),
-            "bill": bill.billing(house, billing),
+            floor: rate.floor(house),
+            rating: rate.rating(house, statements[RATED]),
+            bills: bill.billing(house, billing),
         }
-        sides["floor"](Stopwatch(task.settings))
+        sides[floor](Stopwatch(task.settings))
         load = os.getloadavg()[0]
-        costs = measure(task.settings, sides, task.rounds, warm_up=False)
-        yield task.row("rate, preparing the catalogue", rate.preparation(house, statements), warm_up=False)
-        yield Row("rate, first", task.records, costs["rate"], costs["floor"], load)
-        yield Row("bill", task.records, costs["bill"], costs["rate"], load)
+        costs = task.measure(sides, warm_up=False)
+        prepare = rate.preparation(house, statements)
+        yield task.row("rate, preparing the catalogue", prepare, warm_up=False, is_throughput=False)
+        yield Row(rating, task.records, costs[rating], costs[floor], load)
+        yield Row(bills, task.records, costs[bills], costs[rating], load)
         yield from export.rows(task, house, connection)
         yield from rate.later(task, house)

@@ -68,11 +68,10 @@ def write_figures(results: Sequence[Result]) -> None:
     FIGURES.write_bytes(RESULTS.dump_json(list(results), indent=1))
 
 
-def merged(before: Sequence[Result], new: Sequence[Result], stages: Sequence[str]) -> list[Result]:
-    """Return results with new ones for what the same stage said of the same size, a row's sizes together."""
-    measured = {(result.stage, result.size) for result in new}
-    kept = [result for result in before if (result.stage, result.size) not in measured]
-    by_stage = sorted([*kept, *new], key=lambda result: stages.index(result.stage))
+def merged(before: Sequence[Result], new: Result, stages: Sequence[str]) -> list[Result]:
+    """Return results with a new one in place of that of the same row and size, in order of stage, row and size."""
+    kept = [result for result in before if (result.row.stage, result.size) != (new.row.stage, new.size)]
+    by_stage = sorted([*kept, new], key=lambda result: stages.index(result.stage))
     names = list(dict.fromkeys(result.row.stage for result in by_stage))
     return sorted(by_stage, key=lambda result: (names.index(result.row.stage), result.size))
 

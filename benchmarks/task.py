@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from ingestion.traffic.stream import Traffic
 
 CUSTOMERS = 10_000
 """Subscribers of the generated traffic."""
+BILLED, BILLED_QUICKLY = 100_000, 10_000
+"""Customers of the world that is rated and billed."""
 MIX = "voice=60,data=30,sms=10"
 ANOMALIES = "missing=1,corrupt=1,duplicate=1,disorder=5"
 
@@ -28,21 +30,50 @@ class Task:
         records: how many records to take.
         rounds: how many rounds to measure.
         quick: whether it is more important to be done soon than to be right.
+        tell: gets a line after each round.
     """
 
     settings: Settings
     records: int
     rounds: int
     quick: bool
+    tell: Callable[[str], None] = print
 
-    def row(
-        self, stage: str, ours: Side, floor: Side | None = None, *, warm_up: bool = True, records: int | None = None
+    def row(  # noqa: PLR0913 - each is of some stage
+        self,
+        stage: str,
+        ours: Side,
+        floor: Side | None = None,
+        *,
+        warm_up: bool = True,
+        records: int | None = None,
+        is_throughput: bool = True,
     ) -> Row:
-        """Measure a stage in turns with its floor; `records` are those of a round, if not the task's."""
+        """Measure a stage in turns with its floor.
+
+        Args:
+            stage: name of the row.
+            ours: the stage.
+            floor: the least that could do the same, where there is such a thing.
+            warm_up: whether both are run once unmeasured first.
+            records: how many records a round takes, if not the task's.
+            is_throughput: whether seconds are those in which the records are done.
+        """
         load = os.getloadavg()[0]
-        sides = {"floor": floor} if floor else {}
-        costs = measure(self.settings, sides | {"ours": ours}, self.rounds, warm_up=warm_up)
-        return Row(stage, records or self.records, costs["ours"], costs.get("floor", []), load)
+        floors = {f"floor of {stage}": floor} if floor else {}
+        costs = self.measure(floors | {stage: ours}, warm_up=warm_up)
+        return Row(
+            stage, records or self.records, costs[stage], costs.get(f"floor of {stage}", []), load, is_throughput
+        )
+
+    def measure(self, sides: Mapping[str, Side], *, warm_up: bool) -> dict[str, list[Cost]]:
+        """Measure sides in turns; return the costs of each."""
+        return measure(self.settings, sides, self.rounds, warm_up=warm_up, tell=self.tell)
+
+    @property
+    def customers(self) -> int:
+        """How many customers are billed."""
+        return BILLED_QUICKLY if self.quick else BILLED
 
     def derived(self, stage: str, ours: list[float], floors: list[float], records: int) -> Row:
         """Return the row of seconds that were noted while something else was measured."""

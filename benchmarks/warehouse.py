@@ -10,7 +10,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from benchmarks.task import Task
-from benchmarks.world import CUSTOMER_ROWS, CUSTOMERS, LANDED_ROWS, PLANS, catalogue, terms
+from benchmarks.world import CUSTOMER_ROWS, LANDED_ROWS, PLANS, catalogue, terms
 from stack.spark import spark_session
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "python"))
@@ -40,23 +40,23 @@ EXPORT_MODELS = ("export_usage_records", "export_bills", "export_bill_lines", "e
 class Warehouse:
     """Tables of one session, and the statements with which dbt built its models."""
 
-    def __init__(self, spark: SparkSession, folder: Path, records: int) -> None:
-        """Make the catalogue as the seeds are, and customers and `records` landed records as Delta tables."""
-        self.spark, self.folder = spark, folder
+    def __init__(self, spark: SparkSession, folder: Path, task: Task) -> None:
+        """Make the catalogue as the seeds are, and customers and landed records as Delta tables."""
+        self.spark, self.folder, self.customers = spark, folder, task.customers
         self._landings = self._records = 0
         self._run = rating_worlds.RatingRun(spark, folder / "rating", SCHEMA)
         for name, rows in catalogue().items():
             self._run.write(f"{SCHEMA}.{name}", rows)
         spark.sql(f"use {SCHEMA}")
-        spark.sql(CUSTOMER_ROWS.format(plans=PLANS, customers=CUSTOMERS))
+        spark.sql(CUSTOMER_ROWS.format(plans=PLANS, customers=self.customers))
         spark.sql(f"create table landing.cdr ({rating_worlds.SCHEMAS['cdr']}) using delta")
-        self.land(records)
+        self.land(task.records)
 
     def land(self, records: int) -> date:
         """Land records that are like no others, a day after those before; return the day."""
         day = FIRST_LANDING + timedelta(days=self._landings)
         first, end = self._records, self._records + records
-        self.spark.sql(LANDED_ROWS.format(landed_at=day, first=first, end=end, customers=CUSTOMERS))
+        self.spark.sql(LANDED_ROWS.format(landed_at=day, first=first, end=end, customers=self.customers))
         self._landings, self._records = self._landings + 1, end
         return day
 
@@ -112,6 +112,6 @@ def warehouse(task: Task) -> Iterator[Warehouse]:
         config = task.settings.model_copy(update={"home": Path(folder)})
         spark = spark_session(config, "bench-models", MEMORY)
         try:
-            yield Warehouse(spark, Path(folder), task.records)
+            yield Warehouse(spark, Path(folder), task)
         finally:
             spark.stop()

@@ -1,4 +1,4 @@
-"""The world that is rated, billed and exported: 100,000 customers on 20 plans, 2,000 rates, 50,000 prefixes.
+"""The world that is rated, billed and exported: customers on 20 plans, 2,000 rates, 50,000 prefixes.
 
 Some rates have two steps, three bands share the day, and every allowance is used up by some.
 """
@@ -10,11 +10,7 @@ from typing import Any
 Row = dict[str, Any]
 
 PLANS, ZONES, BANDS = 20, 10, ("day", "evening", "night")
-PREFIXES, CUSTOMERS = 50_000, 100_000
-CUSTOMER_COLUMNS = (
-    "customer_id, msisdn, customer_name, subscription_type, segment, rate_plan_id, customer_status, region, "
-    "activation_date, termination_date, updated_at"
-)
+PREFIXES = 50_000
 CUSTOMER_ROWS = """
 create table customers_snapshot using delta as
 select

@@ -60,7 +60,7 @@ def test_a_stage_measured_again_takes_its_rows_place() -> None:
     before = [result("mediate", "mediate, one run", size, 9) for size in (SIZE, 1000)] + [
         result("generate", "generate", 1000, 1)
     ]
-    found = merged(before, [result("mediate", "mediate, one run", SIZE, 5, commit="c2")], STAGES)
+    found = merged(before, result("mediate", "mediate, one run", SIZE, 5, commit="c2"), STAGES)
     assert [(one.row.stage, one.size, one.measured) for one in found] == [
         ("generate", 1000, "c1"),
         ("mediate, one run", 1000, "c1"),
