@@ -6,7 +6,7 @@ import typer
 
 from ingestion import generate_cdr, producer, replay, run, stream_mediation
 from ingestion.console import run_app
-from serving import close, invoices, quote, report
+from serving import close, invoices, purge, quote, report
 from stack import commands
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ for command in (
     invoices.invoices,
     quote.quote,
     report.report,
+    purge.purge,
 ):
     app.command()(command)
 

@@ -27,6 +27,15 @@ holds the bytes received wherever status is not `normal`; `replay_*` name the fi
 LANDING_COLUMNS = tuple(column.split()[0] for column in LANDING_SCHEMA.replace("(18,6)", "").split(","))
 """Names of the landing table's columns, in order."""
 
+PURGED = "purged"
+"""The `record_type` of a row that `telecom purge` emptied."""
+
+PURGE_KEEPS = (
+    *("topic", "partition", "offset", "ingested_at", "landed_at", "batch_id", "status", "error_reasons"),
+    *("record_id", "event_time", "replay_topic", "replay_partition", "replay_offset"),
+)
+"""What an emptied row keeps: its place, so that nothing is landed again, and what its copies are known by."""
+
 TABLE_PROPERTIES = {
     # raw bytes have no minimum worth keeping, and columns behind it are never searched by file
     "delta.dataSkippingStatsColumns": "partition,offset,landed_at,batch_id,status,event_time",

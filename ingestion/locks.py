@@ -10,7 +10,10 @@ from ingestion.console import UserError
 from ingestion.settings import Settings
 
 Work = Literal["mediation", "run"]
-COMMANDS: dict[Work, str] = {"mediation": "telecom mediate", "run": "telecom run` or `telecom close"}
+COMMANDS: dict[Work, str] = {
+    "mediation": "telecom mediate` or `telecom purge",
+    "run": "telecom run`, `telecom close` or `telecom purge",
+}
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingestion.console import UserError, err, out, run_command
+from ingestion.landing import PURGED
 from ingestion.records import (
     REPLAY_OFFSET_HEADER,
     REPLAY_PARTITION_HEADER,
@@ -60,17 +61,18 @@ def open_errors(landed: "DataFrame", reason: str) -> "DataFrame":
     """Return the errors that of a reason that are open: first_topic, first_partition, first_offset, raw, error_reasons.
 
     The landings of one error are its first and those of its replays; the last of them says how it stands, and a
-    landing that is no error resolves it for good.
+    landing that is no error resolves it for good. One whose bytes were purged has nothing to send.
     """
     from pyspark.sql import functions as F
 
     first = [F.coalesce(f"replay_{part}", part).alias(f"first_{part}") for part in ("topic", "partition", "offset")]
     interesting = landed.where((F.col("status") == "error") | F.col("replay_offset").isNotNull())
-    latest = F.max_by(F.struct("raw", "error_reasons"), F.struct("landed_at", "offset"))
+    latest = F.max_by(F.struct("raw", "error_reasons", "record_type"), F.struct("landed_at", "offset"))
+    sendable = ~F.col("latest.record_type").eqNullSafe(PURGED)
     return (
         interesting.groupBy(*first)
         .agg(F.every(F.col("status") == "error").alias("open"), latest.alias("latest"))
-        .where(F.col("open") & F.array_contains("latest.error_reasons", reason))
+        .where(F.col("open") & sendable & F.array_contains("latest.error_reasons", reason))
         .select("first_topic", "first_partition", "first_offset", "latest.raw", "latest.error_reasons")
         .orderBy("first_topic", "first_partition", "first_offset")
     )

@@ -16,8 +16,12 @@ from ingestion.locks import alone, at_work
 from ingestion.settings import PROJECT_ROOT, Settings, settings
 from ingestion.transform import run_dbt
 from serving.close import parse_month
+from serving.purge import refuse_unfinished
 from stack import machine, thrift
 
+LANDED = """
+select if(status = 'normal' and record_type = 'purged', 'purged', status), count(*) from landing.cdr group by 1
+"""
 DEMO_SEED = 7
 DEMO_CUSTOMERS = 500
 
@@ -75,9 +79,11 @@ def run_once(settings: Settings, month: str | None = None) -> None:
     """Take one pass through mediation and dbt; a second pass at the same time is refused.
 
     Raises:
-        UserError: another pass is at work, or a step failed; what the steps before it did stays and is not redone.
+        UserError: another pass is at work, a purge was killed and not finished, or a step failed; what the steps before
+            it did stays and is not redone.
     """
     with alone(settings, "run"):
+        refuse_unfinished(settings)
         if at_work(settings, "mediation"):
             out.print("Mediation: a stream is at work and lands what arrives; this run takes what is landed")
         else:
@@ -100,7 +106,7 @@ def summarise(settings: Settings) -> Summary:
     Raises:
         UserError: Spark Thrift or PostgreSQL does not answer.
     """
-    landed = dict(thrift.execute(settings, "select status, count(*) from landing.cdr group by status"))
+    landed = dict(thrift.execute(settings, LANDED))
     try:
         with psycopg.connect(**settings.postgres_connection()) as connection:  # type: ignore[arg-type]
             rated = connection.execute("select rating_status, count(*) from usage_records group by 1").fetchall()
@@ -109,7 +115,7 @@ def summarise(settings: Settings) -> Summary:
         raise UserError(f"PostgreSQL at {settings.pghost}:{settings.pgport}: {error}") from None
     counts = {str(status): int(count) for status, count in rated}
     return Summary(
-        landed={status: int(landed.get(status, 0)) for status in ("normal", "error", "duplicate")},
+        landed={status: int(landed.get(status, 0)) for status in ("normal", "purged", "error", "duplicate")},
         rated={status: int(counts.get(status, 0)) for status in ("rated", "rejected", "unmatched", "error")},
         bills=sum(row[1] for row in bills),
         billed={row[0]: row[2] for row in bills},
@@ -122,6 +128,8 @@ def show_summary(summary: Summary) -> None:
     table.columns[2].justify = "right"
     table.add_row("mediation", "received", f"{sum(summary.landed.values()):,}")
     for status, count in summary.landed.items():
+        if status == "purged" and not count:
+            continue
         table.add_row("", status, f"{count:,}")
     table.add_section()
     for number, (status, count) in enumerate(summary.rated.items()):

@@ -172,7 +172,7 @@ def _land(bench: Workbench, judged: Sequence[dict[str, Any]]) -> tuple[dict[str,
 
 
 def _create_models(bench: Workbench, project: Project, bills: bool) -> None:
-    for relation, columns in project.closed_tables.items() if bills else ():
+    for relation, columns in project.closed_tables.items():
         bench.create_table(relation, columns)
     for model in project.models_for(["bills" if bills else "rated_usage"]):
         bench.create_model(model.relation, model.sql)

@@ -76,9 +76,10 @@ SERVED_PLANS = "select rate_plan_id, rate_plan_name from reporting.rate_plans or
 
 LANDED = """
 select
-    status, count(*), min(ingested_at), max(ingested_at), max(landed_at)
+    if(status = 'normal' and record_type = 'purged', 'purged', status) as status,
+    count(*), min(ingested_at), max(ingested_at), max(landed_at)
 from landing.cdr
-group by status
+group by 1
 """
 
 ERROR_REASONS = """
@@ -113,7 +114,7 @@ order by published, period, state
 
 @dataclass(frozen=True)
 class Landed:
-    """What the landing zone holds of one mediation status; times are UTC."""
+    """What the landing zone holds of one mediation status, `purged` being normal records of old; times are UTC."""
 
     status: str
     records: int

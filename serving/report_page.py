@@ -147,8 +147,10 @@ def funnel(report: Report) -> list[Stage]:
     for row in report.landed:
         landed[row.status] += row.records
     rating = {status: _total(report.usage, status) for status in RATING}
+    purged = landed.pop("purged", 0)
+    landed["normal"] += purged
     received, normal, rated = sum(landed.values()), landed["normal"], rating["rated"]
-    waiting = max(normal - sum(rating.values()), 0)
+    waiting = max(normal - purged - sum(rating.values()), 0)
     on_bills = min(report.records_on_bills, rated)
     stages = [
         ("Received", received, [("received", "plain", received)]),
@@ -157,7 +159,7 @@ def funnel(report: Report) -> list[Stage]:
             "Rating",
             normal,
             [(status, status, rating[status]) for status in RATING]
-            + ([("not rated yet", "plain", waiting)] if waiting else []),
+            + [(label, "plain", n) for label, n in (("not rated yet", waiting), ("purged", purged)) if n],
         ),
         ("Billing", rated, [("on bills", "billed", on_bills), ("prepaid, never billed", "prepaid", rated - on_bills)]),
     ]

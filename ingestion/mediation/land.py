@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from ingestion.console import UserError
-from ingestion.landing import LANDING_COLUMNS, create_landing_table
+from ingestion.landing import LANDING_COLUMNS, PURGED, create_landing_table
 from ingestion.mediation.seen import Keys, SeenKeys, repeats
 
 WRITER = "telecom-mediation"
@@ -165,8 +165,9 @@ class Landing:
         return batch
 
     def last_batch(self) -> DataFrame:
-        """Return the rows of the batch that was landed last."""
-        return self.rows().where(F.col("batch_id") == self.position.batch_id)
+        """Return the rows of the batch that was landed last, those that were purged since left out."""
+        kept = ~F.col("record_type").eqNullSafe(PURGED)
+        return self.rows().where(kept & (F.col("batch_id") == self.position.batch_id))
 
     def maintain(self) -> None:
         """Write small files into larger ones, and delete files that no reader has needed for a day."""

@@ -26,16 +26,36 @@ landed_by_day as (
 
 ),
 
-rated_by_day as (
+-- an emptied row is still a row of the landing zone; how its record had been rated was kept when it was purged
+rated_and_purged as (
 
     select
         cast(landed_at as date) as landed_on,
-        count_if(rating_status = 'rated') as rated,
-        count_if(rating_status = 'rejected') as rejected,
-        count_if(rating_status = 'unmatched') as unmatched,
-        count_if(rating_status = 'error') as not_priced
+        rating_status,
+        count(*) as records
     from rated_usage
-    group by cast(landed_at as date)
+    group by cast(landed_at as date), rating_status
+
+    union all
+
+    select
+        landed_on,
+        rating_status,
+        records
+    from {{ source('served', 'purged_records') }}
+
+),
+
+rated_by_day as (
+
+    select
+        landed_on,
+        sum(if(rating_status = 'rated', records, 0)) as rated,
+        sum(if(rating_status = 'rejected', records, 0)) as rejected,
+        sum(if(rating_status = 'unmatched', records, 0)) as unmatched,
+        sum(if(rating_status = 'error', records, 0)) as not_priced
+    from rated_and_purged
+    group by landed_on
 
 ),
 

@@ -41,6 +41,13 @@ final_lines as (
 
 ),
 
+-- what a month came to that was purged since
+purged as (
+
+    select * from {{ source('served', 'purged_costs') }}
+
+),
+
 rated_by_month as (
 
     select
@@ -50,6 +57,15 @@ rated_by_month as (
         cast(sum(if(subscription_type = 'prepaid', cost, 0)) as decimal(28, 6)) as prepaid_cost
     from rated
     group by usage_month, currency
+
+    union all
+
+    select
+        usage_month,
+        currency,
+        rated_cost,
+        prepaid_cost
+    from purged
 
 ),
 
@@ -76,6 +92,15 @@ included_by_month as (
         cast(sum(line_amount - billed_amount) as decimal(28, 6)) as rounding
     from usage_by_line
     group by usage_month, currency
+
+    union all
+
+    select
+        usage_month,
+        currency,
+        included_amount,
+        rounding
+    from purged
 
 ),
 

@@ -54,11 +54,28 @@ used as (
 
 ),
 
+-- the usage of the last purged month is gone; what it left stands for all that was granted and used until then
+purged as (
+
+    select
+        customer_id,
+        cast(month as date) as month,
+        allowance_id,
+        unused_parts as included_parts,
+        cast(0 as decimal(18, 6)) as used_units
+    from {{ source('billing_control', 'purged_balances') }}
+
+),
+
 granted_and_used as (
 
     select * from entitled
+    where month > (select coalesce(max(purged.month), date '0001-01-01') from purged)
     union all
     select * from used
+    where month > (select coalesce(max(purged.month), date '0001-01-01') from purged)
+    union all
+    select * from purged
 
 ),
 
@@ -138,6 +155,8 @@ select
     cast(balances.included / {{ parts }} as decimal(18, 6)) as included_units,
     cast(balances.rolled_over / {{ parts }} as decimal(18, 6)) as rolled_over_units,
     cast(least(balances.used, balances.included + balances.rolled_over) / {{ parts }} as decimal(18, 6)) as used_units,
-    cast(balances.included + balances.rolled_over as decimal(38, 6)) as available_parts
+    cast(balances.included + balances.rolled_over as decimal(38, 6)) as available_parts,
+    balances.unused as unused_parts
 from balances
 inner join allowances on balances.allowance_id = allowances.allowance_id
+where balances.month > (select coalesce(max(purged.month), date '0001-01-01') from purged)

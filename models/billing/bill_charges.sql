@@ -94,6 +94,10 @@ already_billed as (
         cast(final_lines.tax_percent as decimal(9, 6)) as tax_percent
     from final_lines
     inner join final_bills on final_lines.bill_id = final_bills.bill_id
+    -- against usage that was purged, all that it was billed would be a credit
+    where
+        final_lines.usage_month
+        > coalesce((select date_format(any_value(months.purged_through), 'yyyy-MM') from months), '')
 
 ),
 

@@ -1,9 +1,9 @@
 with
 
-used as (
+purged as (
 
-    select distinct cast(trunc({{ billing_date('event_time') }}, 'month') as date) as month
-    from {{ ref('rated_usage') }}
+    select max(cast(purged_through as date)) as purged_through
+    from {{ source('billing_control', 'purges') }}
 
 ),
 
@@ -12,6 +12,13 @@ closing as (
     -- closing a month closes what lies before it: `telecom close` refuses while an earlier month has open bills
     select max(cast(month as date)) as closed_through
     from {{ source('billing_control', 'billing_months') }}
+
+),
+
+used as (
+
+    select distinct cast(trunc({{ billing_date('event_time') }}, 'month') as date) as month
+    from {{ ref('rated_usage') }}
 
 ),
 
@@ -36,10 +43,14 @@ months as (
         cast(datediff(add_months(needed.month, 1), needed.month) as int) as days_in_month,
         used.month is not null as has_usage,
         coalesce(needed.month <= closing.closed_through, false) as is_closed,
-        closing.closed_through
+        closing.closed_through,
+        purged.purged_through
     from needed
     cross join closing
+    cross join purged
     left join used on needed.month = used.month
+    -- what a purged month comes to nobody can say any more: it is never billed again
+    where purged.purged_through is null or needed.month > purged.purged_through
 
 ),
 
@@ -53,6 +64,7 @@ with_next_open as (
         days_in_month,
         has_usage,
         is_closed,
+        purged_through,
         coalesce(
             min(case when has_usage and not is_closed then period end) over (),
             date_format(add_months(closed_through, 1), 'yyyy-MM')

@@ -539,6 +539,7 @@ judged_usage as (
         ) as promotion_amount,
         case
             when reason_to_reject is not null then null
+            when in_purged_month then 'MONTH_PURGED'
             when coalesce(rate_fault, meter.fault) = 'NO_RATE' then if(zone is null, 'NO_ZONE', 'NO_RATE')
             when coalesce(rate_fault, meter.fault) is not null then coalesce(rate_fault, meter.fault)
             when list_price is null or {{ from_millionths('billed_millionths') }} is null then 'CHARGE_TOO_LARGE'

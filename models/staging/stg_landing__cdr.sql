@@ -6,6 +6,15 @@ source as (
 
 ),
 
+purges as (
+
+    select
+        max(purged_before) as purged_before,
+        max(landed_until) as landed_until
+    from {{ source('billing_control', 'purges') }}
+
+),
+
 normal as (
 
     select
@@ -28,12 +37,22 @@ normal as (
 
         ---------- when
         event_time,
-        landed_at
+        landed_at,
+        coalesce(event_time < (select purges.purged_before from purges), false) as in_purged_month
 
     from source
 
     where status = 'normal'
 
+),
+
+-- What came in time for the purge is gone, also while its emptied rows are not all written yet; what came later is
+-- kept and has no price.
+kept as (
+
+    select * from normal
+    where not (in_purged_month and landed_at <= (select purges.landed_until from purges))
+
 )
 
-select * from normal
+select * from kept

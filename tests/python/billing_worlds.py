@@ -54,12 +54,16 @@ SCHEMAS = {
         "subscription_type string"
     ),
     "billing_months": "month date, closed_at timestamp",
+    "purges": "purged_through date",
+    "purged_balances": "customer_id string, allowance_id string, month date, unused_parts decimal(38,6)",
     "bills": "bill_id string, customer_id string, state string, currency string",
     "bill_lines": (
         f"bill_id string, kind string, service string, zone string, quantity {MONEY}, amount {MONEY}, "
         f"tax_percent {MONEY}, usage_month string"
     ),
 }
+SERVED = ("billing_months", "purges", "purged_balances", "bills", "bill_lines")
+"""What PostgreSQL has."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +122,18 @@ class Bench:
                 }
             ],
             "bill_lines": world.final_lines,
+            "purges": [],
+            "purged_balances": [],
         }
         # what stands for PostgreSQL has a database of its own, as models of the same names do not
         self.spark.sql(f"create database if not exists {self.schema}_served")
         for name, rows in tables.items():
-            served = "_served" if name in ("billing_months", "bills", "bill_lines") else ""
-            write(self.spark, f"{self.schema}{served}.{name}", SCHEMAS[name], rows)
+            self.put(name, rows)
+
+    def put(self, name: str, rows: Sequence[Row]) -> None:
+        """Write the rows of a table that billing reads, in place of those it has."""
+        served = "_served" if name in SERVED else ""
+        write(self.spark, f"{self.schema}{served}.{name}", SCHEMAS[name], rows)
 
     def run(self) -> None:
         """Run the billing models.

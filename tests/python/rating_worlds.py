@@ -47,6 +47,7 @@ SCHEMAS = {
         "rate_plan_id string, customer_status string, region string, activation_date date, termination_date date, "
         "updated_at timestamp, dbt_valid_from timestamp, dbt_valid_to timestamp"
     ),
+    "purges": "purged_through date, purged_before timestamp, landed_until timestamp",
     "cdr": (
         "landed_at timestamp, status string, record_id string, record_type string, msisdn string, peer_msisdn string, "
         f"event_time timestamp, duration_sec bigint, data_volume_mb {MONEY}, cell_id string"
@@ -82,6 +83,9 @@ class RatingRun:
         )
         spark.sql(f"create database {schema}")
         spark.sql("create database if not exists landing")
+        # what stands for PostgreSQL
+        spark.sql(f"create database {schema}_served")
+        self.write(f"{schema}_served.purges", [])
 
     def load(self, world: World, landings: Iterable[Sequence[Usage]] | None = None) -> None:
         """Put a world's tables in place; `landings` are the batches in which its usage was landed, one if not given."""
@@ -125,7 +129,8 @@ class RatingRun:
         result = dbtRunner().invoke(
             ["--quiet", "--log-path", str(self.profiles / "logs"), "run", "--select", MODELS]
             + ["--project-dir", str(self.project), "--profiles-dir", str(self.profiles)]
-            + ["--target-path", str(self.profiles / "target"), "--vars", f"{{rating_timezone: {timezone}}}", *options]
+            + ["--target-path", str(self.profiles / "target"), *options]
+            + ["--vars", f"{{rating_timezone: {timezone}, postgres_schema: {self.schema}_served}}"]
         )
         failed = [f"{r.node.name}: {r.message}" for r in getattr(result.result, "results", []) if r.status != "success"]
         assert result.success, failed or result.exception
@@ -141,6 +146,7 @@ class RatingRun:
         """Forget everything."""
         self.spark.sql("drop table if exists landing.cdr")
         self.spark.sql(f"drop database {self.schema} cascade")
+        self.spark.sql(f"drop database {self.schema}_served cascade")
 
 
 def _tables(world: World) -> dict[str, list[Row]]:

@@ -20,6 +20,8 @@ select
     if(id < 6, timestamp '2025-06-10 10:00:00', timestamp '2025-06-11 10:00:00') as landed_at,
     case when id in (2, 7) then 'error' when id = 9 then 'duplicate' else 'normal' end as status,
     if(id in (2, 7), array('INVALID_TIMESTAMP', 'MISSING_CALLER_ID'), null) as error_reasons,
+    'voice' as record_type,
+    timestamp '2025-06-10 09:00:00' as event_time,
     concat('r', id) as record_id
 from range(10)
 """
@@ -61,8 +63,18 @@ select
     'MAD' as currency,
     cast(3.01 as decimal(18, 3)) as amount
 """
+FINAL_LINES = f"select bill_id, kind, usage_month, amount from ({LINES})"
 BILLS = """
 select 'C1-2025-06' as bill_id, '2025-06' as period, 'draft' as state, cast(3.612 as decimal(18, 3)) as total
+"""
+NOTED = """
+select timestamp '2025-06-30 23:00:00' as purged_before, timestamp '2025-07-02 10:00:00' as landed_until
+"""
+NO_COSTS = """
+select
+    '2025-06' as usage_month, 'MAD' as currency, cast(0 as decimal(28, 6)) as rated_cost,
+    cast(0 as decimal(28, 6)) as prepaid_cost, cast(0 as decimal(28, 6)) as included_amount,
+    cast(0 as decimal(28, 6)) as rounding
 """
 WORLD = {
     "landing_cdr": LANDED,
@@ -76,6 +88,9 @@ WORLD = {
         select cast(event_time as date) as event_date, rating_status, count(*) as records, sum(cost) as cost
         from rated_usage group by 1, 2
     """,
+    "served_purges": f"{NOTED} where 1 = 0",
+    "served_purged_records": "select current_date() as landed_on, 'rated' as rating_status, 1L as records where 1 = 0",
+    "served_purged_costs": f"{NO_COSTS} where 1 = 0",
     "totals_bill_totals": """
         select period, state, count(*) as bills, sum(total) as total, sum(total) as line_total, 1L as bill_lines
         from bills group by period, state
@@ -97,6 +112,7 @@ EQUATIONS = (
     "rated_cost_is_accounted_for",
     "postgres_equals_spark",
     "offsets_have_no_gaps",
+    "purged_rows_are_noted",
 )
 
 
@@ -198,6 +214,63 @@ def test_what_is_broken_on_purpose_is_caught(
         for name, rows in found(spark, compiled).items()
     }
     assert named == caught
+
+
+# The whole month was closed and purged: all that is left of it are totals, the final line and emptied rows.
+EMPTIED = LANDED.replace("'voice' as record_type", "'purged' as record_type")
+PURGED = {
+    "landing_cdr": EMPTIED,
+    "served_purges": NOTED,
+    "rated_usage": f"select * from ({RATED}) where 1 = 0",
+    "billed_usage": f"select * from ({BILLED}) where 1 = 0",
+    "bill_lines": f"select * from ({LINES}) where 1 = 0",
+    "bills": f"select * from ({BILLS}) where 1 = 0",
+    "served_bills": "select 'C1-2025-06' as bill_id, '2025-06' as period, 'final' as state, 'MAD' as currency",
+    "served_bill_lines": FINAL_LINES,
+    "served_purged_records": """
+        select cast(day as date) as landed_on, status as rating_status, cast(n as bigint) as records
+        from values
+            ('2025-06-10', 'rated', 5), ('2025-06-11', 'error', 1), ('2025-06-11', 'unmatched', 1)
+            as kept(day, status, n)
+    """,
+    "served_purged_costs": """
+        select
+            '2025-06' as usage_month, 'MAD' as currency, cast(5.02 as decimal(28, 6)) as rated_cost,
+            cast(1.004 as decimal(28, 6)) as prepaid_cost, cast(1.004 as decimal(28, 6)) as included_amount,
+            cast(-0.002 as decimal(28, 6)) as rounding
+    """,
+}
+
+
+@pytest.mark.parametrize(
+    ("broken", "caught"),
+    [
+        ({}, {}),
+        (
+            {"landing_cdr": f"select * from ({EMPTIED}) where record_id <> 'r8'"},
+            {"normal_is_rated_once": [("2025-06-11", "-1")]},
+        ),
+        (
+            {"served_bill_lines": FINAL_LINES.replace("3.01", "3.00")},
+            {"rated_cost_is_accounted_for": [("2025-06", "0.010000")]},
+        ),
+        (
+            {"served_purges": f"{NOTED} where 1 = 0"},
+            {"purged_rows_are_noted": [("2025-06-10", "5"), ("2025-06-11", "2")]},
+        ),
+    ],
+    ids=["sound", "an emptied row lost", "a final line changed", "the note lost"],
+)
+def test_a_purged_month_is_still_checked(
+    spark: "SparkSession",
+    compiled: dict[str, str],
+    broken: dict[str, str],
+    caught: dict[str, list[tuple[str, str]]],
+) -> None:
+    build(spark, compiled, **{**PURGED, **broken})
+    assert {
+        name: [(str(row[0]), str(row[-1])) for row in rows] for name, rows in found(spark, compiled).items()
+    } == caught
 
 
 def test_a_gap_that_somebody_answers_for_stays_in_the_table_and_fails_nothing(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from billing_oracle import DIGITS, ZONE, Bill, Biller, Row, World, half_up
-from billing_worlds import MONTHS, Bench, Billed, close, comparable, comparable_line, random_world, worlds
+from billing_worlds import MONTHS, Bench, Billed, as_final, close, comparable, comparable_line, random_world, worlds
 from hypothesis import HealthCheck, Phase, given, settings
 from jsonschema import Draft202012Validator
 
@@ -31,7 +31,7 @@ SCHEMA = Draft202012Validator(
     format_checker=Draft202012Validator.FORMAT_CHECKER,
 )
 CUSTOMERS = 200
-DECEMBER, JANUARY = date(2024, 12, 1), MONTHS[0]
+DECEMBER, JANUARY, FEBRUARY = date(2024, 12, 1), MONTHS[0], MONTHS[1]
 
 Bills = dict[tuple[str, str, str], Bill]
 Keyed = dict[tuple[str, str, str], list[tuple[Any, ...]]]
@@ -267,6 +267,38 @@ def test_corrections_go_both_ways_onto_the_first_open_month_with_the_tax_of_thei
     ]
     assert billed_before
     assert all(Fraction(line["tax_percent"]) == percent for line, percent in billed_before)
+
+
+@pytest.mark.slow
+def test_bills_are_the_same_after_the_months_before_them_were_purged(bench: Bench) -> None:
+    """January goes; February is closed, but its correction needs what January left over."""
+    world = random_world(random.Random(3), CUSTOMERS)
+    for month in (JANUARY, FEBRUARY):
+        final = as_final(Biller(world).bills(), f"{month:%Y-%m}")
+        world = replace(world, closed_months=[*world.closed_months, month], final_lines=world.final_lines + final)
+
+    def month_of(row: Row) -> date:
+        moment: datetime = row["event_time"]
+        return moment.astimezone(world.timezone).date().replace(day=1)
+
+    in_february = [row for row in world.usage if month_of(row) == FEBRUARY]
+    world.usage[:] = [row for row in world.usage if row not in in_february[::5]]
+    bench.load(world)
+    before = bench.bill()
+    assert {line["usage_month"] for line in before.lines if line["kind"] == "adjustment"} == {"2025-02"}
+    balances: dict[str, list[Row]] = defaultdict(list)
+    for row in bench.rows("allowance_balances"):
+        balances[row["period"]].append(row)
+    assert any(row["rolled_over_units"] for row in balances["2025-02"])
+
+    late = [row | {"rating_status": "error", "cost": None} for row in world.usage if month_of(row) == JANUARY][:2]
+    bench.load(replace(world, usage=late + [row for row in world.usage if month_of(row) > JANUARY]))
+    bench.put("purges", [{"purged_through": JANUARY}])
+    bench.put("purged_balances", [row | {"month": JANUARY} for row in balances["2025-01"]])
+    after = bench.bill()
+    assert sorted(after.bills, key=itemgetter("bill_id")) == sorted(before.bills, key=itemgetter("bill_id"))
+    order = itemgetter("bill_id", "line_no")
+    assert sorted(after.lines, key=order) == sorted(before.lines, key=order)
 
 
 def test_money_has_exactly_the_digits_of_its_minor_unit(billed: Billed) -> None:

@@ -13,7 +13,14 @@ pytestmark = pytest.mark.spark
 COLUMNS = [column.split()[0] for column in LANDING_SCHEMA.replace("(18,6)", "").split(",")]
 
 
-def row(offset: int, status: str, *reasons: str, first: int | None = None, partition: int = 0) -> tuple[object, ...]:
+def row(
+    offset: int,
+    status: str,
+    *reasons: str,
+    first: int | None = None,
+    partition: int = 0,
+    record_type: str | None = None,
+) -> tuple[object, ...]:
     values: dict[str, object] = {
         "topic": "cdr",
         "partition": partition,
@@ -22,6 +29,7 @@ def row(offset: int, status: str, *reasons: str, first: int | None = None, parti
         "status": status,
         "error_reasons": list(reasons),
         "raw": f"raw {offset}".encode(),
+        "record_type": record_type,
     }
     if first is not None:
         values |= {"replay_topic": "cdr", "replay_partition": 0, "replay_offset": first}
@@ -37,6 +45,7 @@ def test_an_error_is_open_until_a_landing_of_it_is_none(spark: SparkSession) -> 
             row(3, "error", "INVALID_CALLER_ID"),
             row(4, "error", "MALFORMED_JSON"),
             row(5, "normal"),
+            row(6, "error", "INVALID_CALLER_ID", record_type="purged"),
             # 1 became normal; 2 the copy of a record that is there; 3 is still an error, for another reason
             row(10, "normal", first=1, partition=1),
             row(11, "duplicate", first=2),

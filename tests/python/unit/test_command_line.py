@@ -13,13 +13,13 @@ def telecom(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_help_names_every_command():
     printed = telecom("--help").stdout
-    commands = "demo up status down generate produce mediate replay run quote env close invoices report".split()
+    commands = "demo up status down generate produce mediate replay run quote env close purge invoices report".split()
     assert [command for command in commands if f"  {command} " not in printed] == []
 
 
 @pytest.mark.parametrize(
     "command",
-    "demo up status down generate produce mediate replay run quote env close invoices report".split(),
+    "demo up status down generate produce mediate replay run quote env close purge invoices report".split(),
 )
 def test_every_command_has_help(command: str):
     result = telecom(command, "--help")

@@ -28,7 +28,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def test_a_second_one_is_refused_by_name(here: Settings):
-    with alone(here, "run"), pytest.raises(UserError, match="another `telecom run` or `telecom close` is at work"):
+    with (
+        alone(here, "run"),
+        pytest.raises(UserError, match="another `telecom run`, `telecom close` or `telecom purge` is at"),
+    ):
         alone(here, "run").__enter__()
 
 
