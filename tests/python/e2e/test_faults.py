@@ -103,4 +103,4 @@ def test_a_second_run_beside_a_run_is_refused(stack: Settings):
     with alone(stack, "run"):
         second = subprocess.run([TELECOM, "run"], capture_output=True, text=True, check=False, env=os.environ)
     assert second.returncode == 1
-    assert "another `telecom run` or `telecom close` is at work" in one_line(second.stderr)
+    assert "another `telecom run`, `telecom close` or `telecom purge` is at work" in one_line(second.stderr)
