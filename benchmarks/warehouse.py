@@ -68,7 +68,7 @@ class Warehouse:
         """Put billing's tables beside rating's, have dbt run the billing models; return their statements."""
         for name, rows in terms().items():
             billing_worlds.write(self.spark, f"{SCHEMA}.{name}", billing_worlds.SCHEMAS[name], rows)
-        for name in ("billing_months", "purged_balances", "bills", "bill_lines"):  # no month is closed
+        for name in billing_worlds.SERVED:  # no month is closed
             billing_worlds.write(self.spark, f"{SCHEMA}_served.{name}", billing_worlds.SCHEMAS[name], [])
         bench = billing_worlds.Bench(self.spark, self.folder, SCHEMA)
         bench.timezone = "UTC"  # in which the records are of one month
