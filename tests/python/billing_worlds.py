@@ -54,7 +54,7 @@ SCHEMAS = {
         "subscription_type string"
     ),
     "billing_months": "month date, closed_at timestamp",
-    "purges": "purged_through date",
+    "purges": "purged_through date, purged_before timestamp, landed_until timestamp",
     "purged_balances": "customer_id string, allowance_id string, month date, unused_parts decimal(38,6)",
     "bills": "bill_id string, customer_id string, state string, currency string",
     "bill_lines": (
