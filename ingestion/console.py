@@ -1,5 +1,7 @@
 """How every command talks to a person: one-line errors, progress, tables."""
 
+import io
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -15,9 +17,17 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# What is printed holds names from files and servers: read as markup, a plan called [/x] would end the command.
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
+# Escape sequences steer a terminal, an override of the writing direction turns the digits beside it around, and half a
+# pair of surrogates cannot be written at all.
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+LONGEST_LINE = 4_000
+"""Characters of an error that are shown: a field of megabytes that is no number would push everything else away."""
 
 # Typer brings its own copy of click and exports of its errors only the leaves; this is their common base.
 _CommandLineError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -31,7 +41,7 @@ def progress() -> Progress:
     """Return a progress display on standard error: bars on a terminal, silence in a pipe."""
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -41,15 +51,24 @@ def progress() -> Progress:
     )
 
 
+def plain(text: str) -> str:
+    """Return a text with every control character and change of writing direction made visible."""
+    return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def fail(message: object, code: int = 1) -> NoReturn:
     """Print one line on standard error and leave with `code`."""
-    line = " ".join(str(message).split())
+    line = plain(" ".join(str(message).split()))
+    if len(line) > LONGEST_LINE:
+        line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
     sys.stderr.write(f"telecom: {line}\n")
     raise SystemExit(code)
 
 
 def run_app(app: typer.Typer) -> NoReturn:
     """Run a Typer application: a user's fault is one line and exit code 1 (2 for a wrong flag), never a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path need not be UTF-8, nor the terminal know Arabic
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except typer.Abort:

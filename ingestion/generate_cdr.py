@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ingestion.console import UserError, err, fail, progress, run_command
+from ingestion.pace import FASTEST, SLOWEST
 from ingestion.producer import IncompleteError, as_interrupt
 from ingestion.senders import Client, open_sender
 from ingestion.settings import settings
@@ -40,7 +41,9 @@ def generate(  # noqa: PLR0913, PLR0917 - one argument a flag
         ),
     ] = None,
     locale: Annotated[str, typer.Option(help="Faker locale of the customers' names.")] = "fr_FR",
-    rate: Annotated[float | None, typer.Option(help="Lines a second, for a live feel.", min=0.1)] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Lines a second, for a live feel.", min=SLOWEST, max=FASTEST)
+    ] = None,
     client: Annotated[
         Client, typer.Option(help="Kafka client for --kafka; librdkafka needs the extra of this name.")
     ] = Client.KAFKA_PYTHON,

@@ -23,11 +23,15 @@ def alone(settings: Settings, work: Work) -> Iterator[None]:
     Were the command alone to be killed, its child would else go on while a second command begins.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process holds it, or the stack's home cannot be written.
     """
     path = settings.home / "run" / f"{work}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as lock:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}: set TELECOM_HOME to a folder that can be written") from None
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

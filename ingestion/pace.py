@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterable, Iterator
 
 SLICES_A_SECOND = 10
+SLOWEST, FASTEST = 0.1, 1e9
+"""Lines a second that a person may ask for."""
 
 
 def paced(blocks: Iterable[list[bytes]], rate: float | None) -> Iterator[list[bytes]]:

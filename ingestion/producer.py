@@ -7,6 +7,7 @@ import gzip
 import re
 import signal
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, BinaryIO, NoReturn, cast
@@ -14,7 +15,7 @@ from typing import Annotated, BinaryIO, NoReturn, cast
 import typer
 
 from ingestion.console import UserError, err, fail, progress, run_command
-from ingestion.pace import paced
+from ingestion.pace import FASTEST, SLOWEST, paced
 from ingestion.senders import Client, DeliveryError, Sender, open_sender
 from ingestion.settings import Settings, settings
 
@@ -65,7 +66,11 @@ class LineReader:
         """
         self._paths = list(paths)
         for path in self._paths:
-            if path != "-" and not Path(path).exists():
+            try:
+                found = path == "-" or Path(path).exists()
+            except OSError as error:
+                raise UserError(f"{path}: {error.strerror}") from None
+            if not found:
                 raise UserError(f"{path}: no such file")
         self._begins: list[tuple[int, str]] = []
         self.lines = 0
@@ -107,7 +112,7 @@ def _lines(path: str) -> Iterator[bytes]:
                 while not whole and len(line) == LARGEST_LINE + 2:
                     line = file.readline(LARGEST_LINE + 2)
                     whole = line.endswith(b"\n")
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
@@ -221,7 +226,9 @@ def produce(
         list[str],
         typer.Argument(help="JSON files, a record a line; .gz is unpacked, - is standard input.", metavar="FILE"),
     ],
-    rate: Annotated[float | None, typer.Option(help="Lines a second, for a live feel.", min=0.1)] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Lines a second, for a live feel.", min=SLOWEST, max=FASTEST)
+    ] = None,
     from_line: Annotated[int, typer.Option(help="Begin at this line, counted over all files.", min=1)] = 1,
     client: Annotated[
         Client, typer.Option(help="Kafka client; librdkafka needs the extra of this name and is several times faster.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingestion.console import UserError, err, out, run_command
+from ingestion.console import UserError, err, out, plain, run_command
 from ingestion.landing import PURGED
 from ingestion.records import (
     REPLAY_OFFSET_HEADER,
@@ -88,11 +88,19 @@ def fixed(raw: bytes | None, fixes: dict[str, str]) -> bytes | None:
         return raw
     if raw is None:
         raise ValueError("a tombstone has no fields")
-    # numbers stay as they were written: mediation takes a number in a string for the number
-    record = json.loads(raw, object_pairs_hook=_unique, parse_float=str)
+    try:
+        # numbers stay as they were written: mediation takes a number in a string for the number
+        record = json.loads(raw, object_pairs_hook=_unique, parse_float=str, parse_int=_whole)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(record, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - to the caller, the record is the fault, not the type
-    return json.dumps(record | fixes, ensure_ascii=False).encode()
+    return json.dumps(record | fixes).encode()
+
+
+def _whole(digits: str) -> int | str:
+    """Return a whole number as it is written: Python reads none of more than 4,300 digits, and a fix may replace it."""
+    return int(digits) if len(digits) < 1_000 else digits
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -198,7 +206,7 @@ def _list(errors: Iterable[OpenError], on_the_way: set[Place], fixes: dict[str, 
         if outcome.sent < SHOWN:
             topic, partition, offset = error.first
             shown = "(tombstone)" if value is None else value[:200].decode(errors="replace")
-            out.print(f"{topic}/{partition}/{offset} {','.join(error.reasons)}: {shown}", soft_wrap=True, markup=False)
+            out.print(plain(f"{topic}/{partition}/{offset} {','.join(error.reasons)}: {shown}"), soft_wrap=True)
         outcome.sent += 1
     return outcome
 

@@ -67,11 +67,11 @@ def demo(
     run_once(settings())
     show_summary(summarise(settings()))
     out.print(
-        f"\nWhere to look next: [bold]telecom report --out report[/] draws this run; "
-        f"[bold]telecom invoices --month YYYY-MM --format html --out invoices[/] writes the bills;\n"
-        f'[bold]eval "$(telecom env)" && psql[/] opens usage_records and bills; '
-        f"[bold]dbt docs generate && dbt docs serve[/] shows the lineage;\n"
-        f"the records are in {file}. The stack goes on running: [bold]telecom down[/] stops it."
+        "\nWhere to look next: `telecom report --out report` draws this run; "
+        "`telecom invoices --month YYYY-MM --format html --out invoices` writes the bills;\n"
+        '`eval "$(telecom env)" && psql` opens usage_records and bills; '
+        "`dbt docs generate && dbt docs serve` shows the lineage;\n"
+        f"the records are in {file}. The stack goes on running: `telecom down` stops it."
     )
 
 

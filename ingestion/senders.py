@@ -107,7 +107,7 @@ def _silence(servers: str) -> str:
     """Say why none of the servers answers: kafka-python waits in silence even where one refuses the login."""
     for server in servers.split(","):
         host, port = server.rsplit(":", 1)
-        with suppress(OSError), socket.create_connection((host, int(port)), timeout=FIND_TIMEOUT_MS / 1000):
+        with suppress(OSError, UnicodeError), socket.create_connection((host, int(port)), FIND_TIMEOUT_MS / 1000):
             return (
                 f"{server} takes connections, but not as a Kafka client: check KAFKA_SECURITY_PROTOCOL, "
                 "KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SSL_CAFILE"

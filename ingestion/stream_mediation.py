@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MAX_PER_BATCH = 250_000
 """Messages a batch at most, unless told otherwise: about 100 MB of the driver's or executors' memory."""
+LONGEST_INTERVAL, MOST_PER_BATCH = 86_400.0, 1_000_000_000
+"""Seconds, and messages, that a person may ask for: beyond them Spark cannot read its own options."""
 OPTIMISE_EVERY = 100
 """Batches between two rounds of maintenance."""
 
@@ -112,7 +114,7 @@ class Mediation:
         writer = writer.option("checkpointLocation", f"{checkpoint}/{uuid.uuid4()}")
         if once:
             return writer.trigger(availableNow=True).start()
-        return writer.trigger(processingTime=f"{interval} seconds").start()
+        return writer.trigger(processingTime=f"{round(interval * 1000)} milliseconds").start()
 
     def wait(self, query: "StreamingQuery") -> None:
         """Wait for the stream's end, or for a request to stop, which lets the batch at work finish.
@@ -152,10 +154,16 @@ def _cause(error: Exception) -> str:
 def mediate(
     once: Annotated[bool, typer.Option("--once", help="Take what is in the topic now, and end.")] = False,
     interval: Annotated[
-        float, typer.Option("--interval", min=0, help="Seconds from the start of a batch to the next, at least.")
+        float,
+        typer.Option(
+            "--interval", min=0, max=LONGEST_INTERVAL, help="Seconds from the start of a batch to the next, at least."
+        ),
     ] = 1.0,
     max_per_batch: Annotated[
-        int, typer.Option("--max-per-batch", min=1, help="Messages a batch at most; bounds the memory needed.")
+        int,
+        typer.Option(
+            "--max-per-batch", min=1, max=MOST_PER_BATCH, help="Messages a batch at most; bounds the memory needed."
+        ),
     ] = MAX_PER_BATCH,
     skip_lost: Annotated[
         bool,

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from serving.invoice_texts import Texts
+from serving.pages import page_environment
 
 FOLDER = Path(__file__).parent
 UNITS = {"voice": "second", "sms": "message", "data": "megabyte"}
@@ -142,11 +143,4 @@ def _operator() -> dict[str, Any]:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("invoice.html.j2")
+    return page_environment().get_template("invoice.html.j2")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingestion.console import UserError, err, run_command
+from ingestion.console import UserError, err, plain, run_command
 from ingestion.landing import LANDING_SCHEMA
 from ingestion.settings import Settings, settings
 from serving.quote_inputs import CUSTOMER_COLUMNS, Table, read_catalogue, read_customers
@@ -87,9 +87,9 @@ def quote(
     tables = read_catalogue(catalogue)
     result = make_quote(settings(), tables, read_customers(customers), read_lines(cdrs), bills=bills)
     for fault in result.faults:
-        err.print(f"{catalogue / fault.seed}.csv: {fault.id}: {fault.fault}", markup=False, soft_wrap=True)
+        err.print(plain(f"{catalogue / fault.seed}.csv: {fault.id}: {fault.fault}"), soft_wrap=True)
     for refusal in result.refusals:
-        err.print(f"{cdrs}, line {refusal.line}: not rated: {refusal.reason}", markup=False, soft_wrap=True)
+        err.print(f"{cdrs}, line {refusal.line}: not rated: {refusal.reason}", soft_wrap=True)
     if output is Format.JSONL:
         write_json_lines(result.usage, result.invoices)
     else:

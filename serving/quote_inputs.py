@@ -86,10 +86,13 @@ def read_catalogue(folder: Path) -> list[Table]:
     Raises:
         UserError: the folder or a file is missing, or a file, line and field cannot be read.
     """
-    if not folder.is_dir():
-        raise UserError(f"--catalogue {folder}: there is no such folder")
     seeds = catalogue_columns()
-    missing = [f"{name}.csv" for name in seeds if not (folder / f"{name}.csv").is_file()]
+    try:
+        if not folder.is_dir():
+            raise UserError(f"--catalogue {folder}: there is no such folder")
+        missing = [f"{name}.csv" for name in seeds if not (folder / f"{name}.csv").is_file()]
+    except OSError as error:
+        raise UserError(f"--catalogue {folder}: {error.strerror}") from None
     if missing:
         raise UserError(
             f"--catalogue {folder}: {', '.join(missing)} missing (a catalogue has one CSV for each file of seeds/; "
@@ -238,9 +241,9 @@ def _read_timestamp(text: str) -> datetime:
     """Read an instant; one without a zone is UTC, as PostgreSQL's `copy` under `timezone=UTC` writes it."""
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the first hours of the year 1, east of Greenwich, are no time in UTC
         return _not("a time written as ISO 8601")
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _not(expected: str) -> NoReturn:

@@ -7,10 +7,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table as Grid
 
-from ingestion.console import out
+from ingestion.console import out, plain
 from serving.quote_inputs import Table
 
 UNITS = {"voice": "s", "sms": "SMS", "data": "MB"}
@@ -46,7 +45,8 @@ def print_receipts(usage: Sequence[dict[str, Any]], catalogue: Sequence[Table]) 
         _print_line(_title(record), "bold")
         if record["rating_status"] == "rated":
             out.print(_receipt(record, rates))
-        _print_line(f"{_facts(record)}\n")
+        _print_line(_facts(record))
+        out.print()
 
 
 def _title(record: dict[str, Any]) -> str:
@@ -76,15 +76,15 @@ def _receipt(record: dict[str, Any], rates: dict[str, dict[str, Any]]) -> Grid:
         rate = rates[charge["product_rate_id"]]
         price = f"{_short(rate['unit_price'])} per {_short(rate['unit_size'])} {unit}"
         units, amount = _short(charge["units"]), _short(charge["amount"])
-        grid.add_row(escape(charge["product_rate_id"]), price, str(charge["pulses"]), units, amount)
+        grid.add_row(plain(charge["product_rate_id"]), price, str(charge["pulses"]), units, amount)
     total = record["connect_fee"] + sum(charge["amount"] for charge in record["charges"])
     list_price = record["connect_fee"] + record["usage_charge"]
     if total != list_price:
         grid.add_row("capped and rounded", "", "", "", _short(list_price - total))
     if record["promotion_id"]:
-        grid.add_row(escape(record["promotion_id"]), "", "", "", _short(-record["promotion_amount"]))
+        grid.add_row(plain(record["promotion_id"]), "", "", "", _short(-record["promotion_amount"]))
     grid.add_section()
-    cost = f"{_short(record['cost'])} {escape(record['currency'])}"
+    cost = f"{_short(record['cost'])} {plain(record['currency'])}"
     grid.add_row("cost", "", "", _short(record["billed_units"]), cost)
     return grid
 
@@ -109,15 +109,15 @@ def _bill(invoice: dict[str, Any]) -> Grid:
         quantity = f"{_short(Decimal(facts['quantity']))} {facts.get('unit', '')}" if "quantity" in facts else ""
         tax = ", ".join(str(item["taxAmount"]["value"]) for item in line["appliedTax"])
         without, total = line["taxExcludedAmount"]["value"], line["taxIncludedAmount"]["value"]
-        grid.add_row(escape(line["name"]), quantity, str(without), tax, str(total))
+        grid.add_row(plain(line["name"]), quantity, str(without), tax, str(total))
     grid.add_section()
-    grid.add_row("due", "", str(invoice["taxExcludedAmount"]["value"]), "", f"{due['value']} {due['unit']}")
+    grid.add_row("due", "", str(invoice["taxExcludedAmount"]["value"]), "", f"{due['value']} {plain(due['unit'])}")
     return grid
 
 
 def _print_line(text: str, style: str = "") -> None:
     """Print text that comes from the input: as it is, and as wide as it is."""
-    out.print(text, style=style or None, markup=False, soft_wrap=True)
+    out.print(plain(text), style=style or None, soft_wrap=True)
 
 
 def _rows(catalogue: Sequence[Table], name: str) -> list[dict[str, Any]]:

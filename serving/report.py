@@ -28,7 +28,11 @@ def write_report(settings: Settings, folder: Path) -> Path:
     from serving.report_data import collect
     from serving.report_page import render
 
-    if folder.exists() and not folder.is_dir():
+    try:
+        is_file = folder.exists() and not folder.is_dir()
+    except OSError as error:
+        raise UserError(f"--out {folder}: {error.strerror}") from None
+    if is_file:
         raise UserError(f"--out {folder} is a file: name a folder")
     machine.require(settings, ("postgres", "thrift"))
     html = render(collect(settings))

@@ -1,21 +1,19 @@
 """The report as a page: figures in, HTML out. Nothing here asks a server."""
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from ingestion.console import plain
 from serving import charts
+from serving.pages import page_environment
 from serving.report_data import Bills, Customer, Report, Usage
 
-TEMPLATES = Path(__file__).parent / "templates"
 MEDIATION = ("normal", "duplicate", "error")
 RATING = ("rated", "rejected", "unmatched", "error")
 SERVICES = ("voice", "sms", "data")
@@ -43,9 +41,6 @@ DIGITLESS = {
     "XPF",
 }
 THREE_DIGITS = {"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"}
-
-# An override of the writing direction inside a name could turn the digits beside it around.
-BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True)
@@ -104,14 +99,7 @@ class Traffic:
 
 def render(report: Report) -> str:
     """Return the page of a report: one HTML text that needs nothing else."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_safe,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters |= {
         "count": count,
         "share": share,
@@ -319,16 +307,3 @@ def words(name: str) -> str:
 def breakable(text: str) -> Markup:
     """Return a text, escaped, whose line may break after an underscore, as those of long codes must on a phone."""
     return Markup("_<wbr>").join(escape(part) for part in plain(text).split("_"))
-
-
-def plain(text: str) -> str:
-    """Return a text with every control character and change of writing direction made visible."""
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}" if sign in BIDI_CONTROLS or unicodedata.category(sign) == "Cc" else sign
-        for sign in text
-    )
-
-
-def _safe(value: object) -> object:
-    """Make whatever the template writes plain; Jinja escapes it afterwards."""
-    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
 from ingestion.console import err, out
 from ingestion.settings import settings
@@ -29,7 +30,7 @@ def status() -> None:
         table.add_row(
             state.title,
             state.address,
-            "[green]answers[/]" if state.answers else "[red]no answer[/]",
+            Text("answers", style="green") if state.answers else Text("no answer", style="red"),
             str(state.pid or "-"),
             f"{state.memory_mib} MiB" if state.memory_mib is not None else "-",
             state.log,

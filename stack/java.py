@@ -21,7 +21,10 @@ def java(settings: Settings) -> str:
     if path is None:
         where = f"JAVA_HOME={home}" if home else "the PATH"
         raise UserError(f"no java in {where}: install Java {OLDEST} (Debian: apt-get install openjdk-17-jre-headless)")
-    printed = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stderr
+    try:
+        printed = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stderr
+    except OSError as error:
+        raise UserError(f"{path} does not run: {error.strerror}: point JAVA_HOME at a Java {OLDEST} or later") from None
     version = re.search(r'version "(?:1\.)?(\d+)', printed)
     if version is None or int(version[1]) < OLDEST:
         found = version[1] if version else "an unknown version"

@@ -100,7 +100,7 @@ def port_open(host: str, port: int) -> bool:
     try:
         with socket.create_connection((host, port), timeout=2):
             return True
-    except OSError:
+    except (OSError, UnicodeError):  # a name such as a..b cannot be asked for at all
         return False
 
 

@@ -28,6 +28,8 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "true",
+        # with what could be read of it, a record cut off within a field would be rated without that field
+        "spark.sql.json.enablePartialResults": "false",
         "spark.sql.warehouse.dir": str(settings.home / "warehouse"),
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.sql.shuffle.partitions": "8",

@@ -4,6 +4,7 @@ Read from the seeds at run time, so that a new plan, destination or city shows u
 """
 
 import csv
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,13 @@ OWN_ZONE = "on_net"
 """Zone of the number ranges that this operator's own subscribers have."""
 HOME_ZONE = "home"
 """Zone of the cells where subscribers live and work."""
+SHAPES = {
+    "prefix": (re.compile(r"[0-9]{1,15}"), "1 to 15 digits"),
+    "cell_prefix": (re.compile(r'[^"\\\x00-\x1f]{1,200}'), "a text that JSON can hold as it is"),
+    "rate_plan_id": (re.compile(r".+"), "an id"),
+}
+"""What a column has to look like for numbers, cells and subscriptions to be made from it."""
+ANYTHING = re.compile(r".*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -93,10 +101,19 @@ def read_catalogue(folder: Path, country_code: str) -> TrafficCatalogue:
 
 def _column(folder: Path, seed: str, column: str) -> list[str]:
     path = folder / f"{seed}.csv"
+    shape, meaning = SHAPES.get(column, (ANYTHING, "a text"))
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [row[column] for row in csv.DictReader(file)]
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            found = []
+            for row in reader:
+                if not shape.fullmatch(row[column] or ""):
+                    raise UserError(f"{path}, line {reader.line_num}, {column}: {row[column]!r} is not {meaning}")
+                found.append(row[column])
+            return found
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; the catalogue's CSV files are needed") from None
     except KeyError:
         raise UserError(f"{path}: column {column} is missing") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: this is no CSV in UTF-8: {error}") from None

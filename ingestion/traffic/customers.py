@@ -181,7 +181,10 @@ def _header(blocks: Iterator[bytes], name: str) -> tuple[list[str], Iterator[byt
             break
         begin += block
     line = begin.partition(b"\n")[0].decode("utf-8-sig", "replace")
-    header = next(csv.reader([line.strip()]), [])
+    try:
+        header = next(csv.reader([line.strip()]), [])
+    except csv.Error as error:
+        raise UserError(f"{name}, line 1: this is no CSV: {error}") from None
     unknown = [column for column in header if column not in CUSTOMER_COLUMNS]
     missing = [column for column in CUSTOMER_COLUMNS if column not in header and column not in OPTIONAL_COLUMNS]
     if unknown or missing or len(set(header)) < len(header):

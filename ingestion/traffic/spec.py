@@ -12,6 +12,8 @@ RECORD_TYPES = ("voice", "data", "sms")
 ANOMALIES = ("missing", "corrupt", "duplicate", "disorder")
 MOST_CUSTOMERS = 5_000_000
 MOST_RECORDS = 10**12
+MOST_DECIMALS = 12
+"""Of a percentage: an exact fraction of 1e-99999999 would have a hundred million digits."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,12 @@ def _percentages(flag: str, text: str, names: tuple[str, ...]) -> dict[str, Deci
             percent = Decimal(number)
         except InvalidOperation:
             percent = Decimal(-1)
-        if not equals or not percent.is_finite() or not 0 <= percent <= 100:
-            raise UserError(f"{flag} {text}: {part!r} is not NAME=PERCENT with a percentage from 0 to 100")
+        is_percentage = equals and percent.is_finite() and 0 <= percent <= 100
+        if not is_percentage or percent != round(percent, MOST_DECIMALS):
+            raise UserError(
+                f"{flag} {text}: {part!r} is not NAME=PERCENT with a percentage from 0 to 100, "
+                f"of at most {MOST_DECIMALS} decimals"
+            )
         found[name] = percent
     return found
 

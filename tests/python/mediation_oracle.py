@@ -31,10 +31,10 @@ COMMON = {
 def judge(raw: bytes | None) -> tuple[set[str], dict[str, Any]]:
     """Return every reason of a message, and what can be read of it, by landing column."""
     try:
-        record = json.loads((raw or b"").decode(), object_pairs_hook=_once, parse_float=Decimal)
+        record = json.loads((raw or b"").decode(), object_pairs_hook=_Fields, parse_float=_Bare, parse_int=_whole)
     except (ValueError, RecursionError):
         return {"MALFORMED_JSON"}, {}
-    if not isinstance(record, dict):
+    if not isinstance(record, _Fields) or record.doubled:
         return {"MALFORMED_JSON"}, {}
     given = {name: value for name, value in record.items() if value not in (None, "")}
     reasons, values = set(), {}
@@ -57,13 +57,36 @@ def judge(raw: bytes | None) -> tuple[set[str], dict[str, Any]]:
     return reasons, {column: value for column, value in values.items() if value is not None}
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a field stands twice")
-    return dict(pairs)
+class _Fields(dict[str, object]):
+    """A JSON object that knows whether a field stood twice in it."""
+
+    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+        super().__init__(pairs)
+        self.doubled = len(self) != len(pairs)
+
+
+class _Bare(str):
+    """A number with a fraction or an exponent that is in no string, as it is written."""
+
+    def __new__(cls, text: str) -> "_Bare":
+        return super().__new__(cls, _bounded(text))
+
+
+def _bounded(text: str) -> str:
+    if len(text) > 1_000:
+        raise ValueError("no JSON reader has to take longer numbers")
+    return text
+
+
+def _whole(text: str) -> int:
+    return int(_bounded(text))
 
 
 def _text(value: object) -> str:
+    if isinstance(value, _Bare):
+        return repr(float(value))
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()  # half a surrogate pair is no sign, and lands as ?
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
@@ -81,10 +104,14 @@ def _peer(value: object) -> str | None:
 
 
 def _number(value: object) -> Decimal | None:
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
-    fits = isinstance(value, str) and re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", value)
-    return Decimal(value) if fits and isinstance(value, str) else None
+    if isinstance(value, _Bare) and abs(float(value)) in (0, float("inf")):
+        return Decimal(float(value))
+    if not isinstance(value, str) or len(value) > 1_000:
+        return None
+    fits = re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", value)
+    return Decimal(value) if fits else None
 
 
 def _duration(value: object) -> int | None:
@@ -104,13 +131,15 @@ def _timestamp(value: object) -> datetime | None:
     if not isinstance(value, str) or not re.fullmatch(shape, value):
         return None
     try:
-        return datetime.fromisoformat(value).astimezone(UTC)
-    except ValueError:
+        moment = datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
+    return None if value[:10] in ("0001-01-01", "9999-12-31") else moment
 
 
 def _short_text(value: object) -> str | None:
-    if isinstance(value, dict | list) or not re.fullmatch(r"[^\x00-\x1f\x7f]{1,256}", _text(value)):
+    # the map that Spark reads no longer says whether what looks like JSON was a text
+    if isinstance(value, dict | list) or not re.fullmatch(r"(?![\[{])[^\x00-\x1f\x7f]{1,256}", _text(value)):
         return None
     return _text(value)
 

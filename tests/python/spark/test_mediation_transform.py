@@ -73,6 +73,8 @@ MALFORMED = [
     b'{"a":"\xff\xfe"}',
     b"\xef\xbb\xbf{}",
     b'{"a":"tab\tin"}',
+    json.dumps(VOICE).encode().replace(b"TETOUAN_18", b"TETOUAN\\u12"),
+    json.dumps(VOICE).encode().replace(b'_18", ', b"\r\n, "),
     b'{"record_type":"sms","record_type":"voice"}',
     b'{"a":' + b"[" * 2000 + b"]" * 2000 + b"}",
     b"x" * 1_000_000,

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from report_world import NOON, small_operator, unrated
 
+from ingestion.console import plain
 from serving.report_data import Customer, Equation, Landed, Report
-from serving.report_page import funnel, money, plain, render, revenue, share
+from serving.report_page import funnel, money, render, revenue, share
 
 HOSTILE = "<script>alert(1)</script>\"' onload=x \u202e321 & \x07"
 VOID = {"meta", "link", "br", "wbr"}
