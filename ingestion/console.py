@@ -36,6 +36,8 @@ _CommandLineError: Any = next(base for base in typer.BadParameter.__mro__ if bas
 class UserError(Exception):
     """Something the person at the keyboard can put right: one line that says what, where and what to do."""
 
+    exit_code = 1
+
 
 def progress() -> Progress:
     """Return a progress display on standard error: bars on a terminal, silence in a pipe."""
@@ -56,13 +58,34 @@ def plain(text: str) -> str:
     return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def fail(message: object, code: int = 1) -> NoReturn:
-    """Print one line on standard error and leave with `code`."""
-    line = plain(" ".join(str(message).split()))
-    if len(line) > LONGEST_LINE:
-        line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
-    sys.stderr.write(f"telecom: {line}\n")
+def fail(error: BaseException) -> NoReturn:
+    """Print one line about an error on standard error, and leave with its exit code."""
+    code, message = verdict(error)
+    sys.stderr.write(f"telecom: {one_line(message)}\n")
     raise SystemExit(code)
+
+
+def one_line(message: str) -> str:
+    """Return a message as one line of bearable length."""
+    line = plain(" ".join(message.split()))
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
+
+
+def verdict(error: BaseException) -> tuple[int, str]:
+    """Return the exit code with which an error ends a command, and what is said about it."""
+    match error:
+        case UserError():
+            return error.exit_code, str(error)
+        case KeyboardInterrupt() | typer.Abort():
+            return 130, "interrupted"
+        case BrokenPipeError():
+            return 141, "nobody reads standard output any more"
+        case _ if isinstance(error, _CommandLineError):
+            context = getattr(error, "ctx", None)
+            where = f" (see `{context.command_path} --help`)" if context else ""
+            return 2, f"{error.format_message()}{where}"
+        case _:
+            return 1, f"{type(error).__name__}: {error}"
 
 
 def run_app(app: typer.Typer) -> NoReturn:
@@ -71,21 +94,15 @@ def run_app(app: typer.Typer) -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")  # a path need not be UTF-8, nor the terminal know Arabic
     try:
         sys.exit(app(standalone_mode=False) or 0)
-    except typer.Abort:
-        fail("interrupted", 130)
-    except UserError as error:
-        fail(error)
+    except BrokenPipeError as error:
+        sys.stderr.close()
+        sys.exit(verdict(error)[0])
     except _CommandLineError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.exit(f"{error.format_message()}")
-        context = getattr(error, "ctx", None)
-        where = f" (see `{context.command_path} --help`)" if context else ""
-        fail(f"{error.format_message()}{where}", 2)
-    except KeyboardInterrupt:
-        fail("interrupted", 130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+        fail(error)
+    except (UserError, typer.Abort, KeyboardInterrupt) as error:
+        fail(error)
 
 
 def run_command(command: Callable[..., object]) -> NoReturn:

@@ -6,14 +6,16 @@ from typing import Annotated
 
 import typer
 
-from ingestion.console import UserError, err, fail, progress, run_command
+from ingestion.console import UserError, err, progress, run_command
 from ingestion.pace import FASTEST, SLOWEST
-from ingestion.producer import IncompleteError, as_interrupt
+from ingestion.producer import as_interrupt
+from ingestion.runlog import log_event, logged
 from ingestion.senders import Client, open_sender
 from ingestion.settings import settings
 from ingestion.traffic.spec import traffic_spec
 
 
+@logged
 def generate(  # noqa: PLR0913, PLR0917 - one argument a flag
     count: Annotated[int, typer.Option(help="Lines, anomalies and copies included.")] = 100_000,
     mix: Annotated[str, typer.Option(help="Percent of each record type, together 100.")] = "voice=60,data=30,sms=10",
@@ -78,20 +80,19 @@ def generate(  # noqa: PLR0913, PLR0917 - one argument a flag
                 if load is not False:
                     load_subscribers(config, traffic.population, locale, required=True)
                 task = bar.add_task(f"to {config.cdr_topic}", total=count)
-                try:
-                    send_traffic(
-                        traffic, sender, config.country_code, rate=rate, sent=lambda n: bar.update(task, completed=n)
-                    )
-                except IncompleteError as error:
-                    bar.stop()
-                    fail(error, error.exit_code)
+                send_traffic(
+                    traffic, sender, config.country_code, rate=rate, sent=lambda n: bar.update(task, completed=n)
+                )
         else:
             if load is not False:
                 load_subscribers(config, traffic.population, locale, required=load is True)
             task = bar.add_task(f"to {out}", total=count)
             write_traffic(traffic, out, rate=rate, written=lambda n: bar.update(task, completed=n))
+    # traffic_id is what the ids of its records begin with: it follows from the flags, whatever run makes it
+    log_event("traffic generated", lines=count, traffic_id=spec.run_id, to=out or config.cdr_topic)
 
 
+@logged
 def customers(
     file: Annotated[Path, typer.Argument(help="CSV with the customers' columns.", metavar="FILE")],
 ) -> None:
@@ -99,6 +100,7 @@ def customers(
     from ingestion.traffic.customers import load_customer_file
 
     rows, changed = load_customer_file(settings(), file)
+    log_event("customers loaded", customers=rows, changed=changed)
     err.print(f"{rows} customers in {file}, {changed} of them new or changed")
 
 

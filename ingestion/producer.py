@@ -14,8 +14,9 @@ from typing import Annotated, BinaryIO, NoReturn, cast
 
 import typer
 
-from ingestion.console import UserError, err, fail, progress, run_command
+from ingestion.console import UserError, err, progress, run_command
 from ingestion.pace import FASTEST, SLOWEST, paced
+from ingestion.runlog import log_event, logged
 from ingestion.senders import Client, DeliveryError, Sender, open_sender
 from ingestion.settings import Settings, settings
 
@@ -221,6 +222,7 @@ def as_interrupt(_signal: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
+@logged
 def produce(
     files: Annotated[
         list[str],
@@ -239,18 +241,15 @@ def produce(
     signal.signal(signal.SIGTERM, as_interrupt)
     with progress() as bar:
         task = bar.add_task(f"to {config.cdr_topic}", total=None, completed=from_line - 1)
-        try:
-            last = produce_files(
-                config,
-                files,
-                rate=rate,
-                first=from_line,
-                client=client,
-                acknowledged=lambda number: bar.update(task, completed=number),
-            )
-        except IncompleteError as error:
-            bar.stop()
-            fail(error, error.exit_code)
+        last = produce_files(
+            config,
+            files,
+            rate=rate,
+            first=from_line,
+            client=client,
+            acknowledged=lambda number: bar.update(task, completed=number),
+        )
+    log_event("lines produced", lines=last - from_line + 1, topic=config.cdr_topic)
     err.print(f"{last - from_line + 1} lines acknowledged by {config.cdr_topic}")
 
 

@@ -8,7 +8,7 @@ error counts as resolved once a landing that names it is no error. Replaying aga
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +22,7 @@ from ingestion.records import (
     field_names,
     reason_codes,
 )
+from ingestion.runlog import log_event, logged
 from ingestion.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -211,6 +212,7 @@ def _list(errors: Iterable[OpenError], on_the_way: set[Place], fixes: dict[str, 
     return outcome
 
 
+@logged
 def replay(
     reason: Annotated[str, typer.Option("--reason", help="Reason code of the errors, such as INVALID_CALLER_ID.")],
     fix: Annotated[
@@ -223,6 +225,7 @@ def replay(
     if reason not in reason_codes():
         raise UserError(f"--reason {reason}: no such reason; there are {', '.join(reason_codes())}")
     outcome = replay_errors(settings(), reason, parse_fixes(fix or []), dry_run=dry_run)
+    log_event("errors replayed", reason=reason, dry_run=dry_run, **asdict(outcome))
     out.print(f"{outcome.sent:,} errors {'would go' if dry_run else 'sent'} to {settings().cdr_topic}")
     if outcome.on_the_way:
         err.print(f"{outcome.on_the_way:,} are on their way already: `telecom mediate` lands them")

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from ingestion import tariff
 from ingestion.console import UserError, out
 from ingestion.locks import alone, at_work
+from ingestion.runlog import log_event, logged
 from ingestion.settings import PROJECT_ROOT, Settings, settings
 from ingestion.transform import run_dbt
 from serving.close import parse_month
@@ -36,6 +37,7 @@ class Summary:
     billed: dict[str, Decimal]
 
 
+@logged
 def run(
     month: Annotated[
         str | None, typer.Option("--month", help="Bill only this month (YYYY-MM); without it every open month.")
@@ -52,6 +54,7 @@ def run(
     show_summary(summarise(settings()))
 
 
+@logged
 def demo(
     count: Annotated[int, typer.Option("--count", min=1, help="How many records to generate.")] = 10_000,
 ) -> None:
@@ -62,8 +65,8 @@ def demo(
     file = folder / "cdr.json"
     traffic = ["--count", str(count), "--seed", str(DEMO_SEED), "--customers", str(DEMO_CUSTOMERS)]
     anomalies = ["--anomalies", "missing=1,corrupt=1,duplicate=1,disorder=5"]
-    _step("generate_cdr", *traffic, *anomalies, "--out", str(file))
-    _step("producer", str(file))
+    _step(settings(), "generate_cdr", *traffic, *anomalies, "--out", str(file))
+    _step(settings(), "producer", str(file))
     run_once(settings())
     show_summary(summarise(settings()))
     out.print(
@@ -87,7 +90,7 @@ def run_once(settings: Settings, month: str | None = None) -> None:
         if at_work(settings, "mediation"):
             out.print("Mediation: a stream is at work and lands what arrives; this run takes what is landed")
         else:
-            _step("stream_mediation", "--once")
+            _step(settings, "stream_mediation", "--once")
         variables = ["--vars", f'{{"billing_month": "{month}"}}'] if month else []
         # the contracts of single tables are `dbt test`'s; what fails a run is the catalogue's faults and the equations
         left_out = ["test_type:generic", "test_type:unit"]
@@ -114,12 +117,14 @@ def summarise(settings: Settings) -> Summary:
     except psycopg.Error as error:
         raise UserError(f"PostgreSQL at {settings.pghost}:{settings.pgport}: {error}") from None
     counts = {str(status): int(count) for status, count in rated}
-    return Summary(
+    summary = Summary(
         landed={status: int(landed.get(status, 0)) for status in ("normal", "purged", "error", "duplicate")},
         rated={status: int(counts.get(status, 0)) for status in ("rated", "rejected", "unmatched", "error")},
         bills=sum(row[1] for row in bills),
         billed={row[0]: row[2] for row in bills},
     )
+    log_event("summary", **asdict(summary))
+    return summary
 
 
 def show_summary(summary: Summary) -> None:
@@ -141,9 +146,10 @@ def show_summary(summary: Summary) -> None:
     out.print(table)
 
 
-def _step(module: str, *arguments: str) -> None:
+def _step(settings: Settings, module: str, *arguments: str) -> None:
     """Run a module of this package as a process of its own, so that what it held is free for the next step."""
     command = [sys.executable, "-m", f"ingestion.{module}", *arguments]
-    result = subprocess.run(command, check=False, cwd=PROJECT_ROOT, close_fds=False)
+    environment = settings.child_environment()
+    result = subprocess.run(command, check=False, cwd=PROJECT_ROOT, env=environment, close_fds=False)
     if result.returncode != 0:
         raise UserError(f"the step `python -m ingestion.{module}` failed (exit code {result.returncode}): see above")

@@ -8,6 +8,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, cast
+from uuid import UUID, uuid4
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -20,6 +21,8 @@ Service = Literal["kafka", "postgres", "thrift"]
 SERVICES: tuple[Service, ...] = ("kafka", "postgres", "thrift")
 Role = Literal["owner", "loader", "reader"]
 Port = Annotated[int, Field(ge=1, le=65535)]
+DBT_METADATA = "DBT_ENV_CUSTOM_ENV_"
+"""What dbt finds in the environment under this prefix it writes into its artefacts, without the prefix."""
 
 
 class Settings(BaseSettings):
@@ -29,6 +32,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(PROJECT_ROOT / ".telecom", validation_alias="TELECOM_HOME")
     cache: Path = Field(Path("~/.cache/telecom-usage-pipeline"), validation_alias="TELECOM_CACHE")
+    run_id: UUID = Field(default_factory=uuid4, validation_alias="TELECOM_RUN_ID")
     java_home: str = Field("", validation_alias="JAVA_HOME")
     services: Annotated[tuple[Service, ...], NoDecode] = Field(SERVICES, validation_alias="TELECOM_SERVICES")
     country_code: str = Field("212", validation_alias="TELECOM_COUNTRY_CODE", pattern=r"^[1-9][0-9]{0,2}$")
@@ -168,8 +172,9 @@ class Settings(BaseSettings):
         }
 
     def child_environment(self) -> dict[str, str]:
-        """Return this process's environment with the stack's addresses in it, for a child such as dbt."""
-        return {**os.environ, **self.exports()}
+        """Return this process's environment with the stack's addresses and the run's id, for a child such as dbt."""
+        run_id = str(self.run_id)
+        return {**os.environ, **self.exports(), "TELECOM_RUN_ID": run_id, f"{DBT_METADATA}TELECOM_RUN_ID": run_id}
 
 
 @lru_cache(maxsize=1)

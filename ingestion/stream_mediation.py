@@ -20,6 +20,7 @@ import typer
 
 from ingestion.console import UserError, out, run_command
 from ingestion.locks import alone
+from ingestion.runlog import log_event, logged, seconds_since
 from ingestion.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Mediation:
                 feed(outcome.landed, self.config)
                 self._note_fed()
                 out.print(self._status_line(outcome, time.monotonic() - began), soft_wrap=True)
+                self._log(outcome, seconds_since(began))
         except UserError as error:
             self.failure = error
             raise
@@ -144,6 +146,20 @@ class Mediation:
             f"{outcome.received / seconds:,.0f}/s in {seconds:.1f} s, lag {lag:,}"
         )
 
+    def _log(self, outcome: "Outcome", seconds: float) -> None:
+        position = self.landing.position
+        following = {f"{topic}/{number}": offset for (topic, number), offset in position.next_offset.items()}
+        log_event(
+            "batch landed",
+            batch_id=position.batch_id,
+            received=outcome.received,
+            normal=outcome.normal,
+            error=outcome.error,
+            duplicate=outcome.duplicate,
+            next_offsets=following,
+            seconds=seconds,
+        )
+
 
 def _cause(error: Exception) -> str:
     """Return what the innermost exception of the JVM says, or the first line of all."""
@@ -151,6 +167,7 @@ def _cause(error: Exception) -> str:
     return causes[-1] if causes else str(error).splitlines()[0]
 
 
+@logged
 def mediate(
     once: Annotated[bool, typer.Option("--once", help="Take what is in the topic now, and end.")] = False,
     interval: Annotated[

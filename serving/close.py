@@ -16,6 +16,7 @@ import typer
 
 from ingestion.console import UserError, out, run_command
 from ingestion.locks import alone
+from ingestion.runlog import log_event, logged
 from ingestion.settings import Settings, settings
 from ingestion.transform import project_variable, run_dbt
 
@@ -50,6 +51,7 @@ class ClosedMonth:
     totals: dict[str, Decimal]
 
 
+@logged
 def close(
     month: Annotated[str, typer.Argument(metavar="YYYY-MM", help="The month whose bills become final.")],
 ) -> None:
@@ -62,6 +64,7 @@ def close(
         if not closed.bills:
             out.print(f"{closed.period} is closed since {closed.closed_at:%Y-%m-%d %H:%M} UTC; nothing changed.")
             return
+        log_event("month closed", month=closed.period, bills=closed.bills, billed=closed.totals)
         totals = ", ".join(f"{total:,.3f} {currency}" for currency, total in sorted(closed.totals.items()))
         out.print(f"{closed.period} is closed: {closed.bills:,} bills are final ({totals}).")
         try:

@@ -6,6 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from hashlib import sha256
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,11 +18,14 @@ import psycopg
 import typer
 
 from ingestion.console import UserError, out, progress, run_command
+from ingestion.runlog import log_event, logged
 from ingestion.settings import Settings, settings
 from serving.close import billing_timezone, month_bounds, parse_month
 from serving.invoice_document import Bill, Usage, html, pdf
 from serving.invoice_texts import Texts
 
+LONGEST_NAME = 200
+"""Characters of a file's name before its ending: file systems take 255 bytes."""
 BATCH = 20
 """Bills that a worker renders at a time: enough to hide the hand-over, few enough for a bar that moves."""
 
@@ -68,6 +72,7 @@ class Order:
     zone: ZoneInfo
 
 
+@logged
 def invoices(
     month: Annotated[str, typer.Option("--month", metavar="YYYY-MM", help="Month of the bills.")],
     folder: Annotated[Path, typer.Option("--out", help="Folder for the documents, one file a bill.")],
@@ -79,6 +84,7 @@ def invoices(
     first_day = parse_month(month)
     order = Order(folder, format_, Texts(language.value), billing_timezone())
     count = write_invoices(settings(), first_day, order, customer or [])
+    log_event("invoices written", month=month, format=format_, invoices=count)
     out.print(f"{count:,} {format_.value.upper()} invoices of {month}: {folder}", soft_wrap=True)
 
 
@@ -123,8 +129,11 @@ def write_documents(bills: tuple[Bill, ...], order: Order) -> int:
 
 
 def file_name(bill_id: str, format_: Format) -> str:
-    """Return a bill's file name: the id, with what a path could misread percent-encoded."""
-    return f"{quote(bill_id, safe='')}.{format_.value}"
+    """Return a bill's file name: the id, with what a path could misread percent-encoded, and a long one cut."""
+    name = quote(bill_id, safe="")
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:100]}-{sha256(bill_id.encode()).hexdigest()}"
+    return f"{name}.{format_.value}"
 
 
 def _check(connection: psycopg.Connection, period: str, customers: list[str]) -> int:

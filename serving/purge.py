@@ -16,6 +16,7 @@ import typer
 from ingestion.console import UserError, out, run_command
 from ingestion.landing import LANDING_COLUMNS, PURGE_KEEPS, PURGED
 from ingestion.locks import alone
+from ingestion.runlog import log_event, logged
 from ingestion.settings import Settings, settings
 from ingestion.transform import run_dbt
 from serving.close import month_bounds
@@ -71,6 +72,7 @@ class Purge:
     landed_until: datetime
 
 
+@logged
 def purge(
     before: Annotated[
         str, typer.Option("--before", metavar="YYYY-MM-DD", help="Months that ended before this day go.")
@@ -155,6 +157,7 @@ def note(settings: Settings, through: date, purged_through: date | None) -> None
         gone = connection.execute("delete from usage_records where event_time < %s", [before]).rowcount
         # what a killed export left there
         connection.execute("select staged.clear('')")
+    log_event("usage purged", through=f"{through:%Y-%m}", usage_records=gone)
     out.print(f"PostgreSQL: {gone:,} usage records deleted; through {through:%Y-%m} is noted as purged")
 
 
@@ -187,6 +190,7 @@ def finish(settings: Settings) -> None:
         _delete_old_files(settings)
         with owner(settings) as connection:
             connection.execute("update purges set finished_at = now() where purge_id = %s", [noted.purge_id])
+        log_event("purge finished", through=f"{noted.through:%Y-%m}", dbt_nodes=nodes)
         out.print(
             f"Purged through {noted.through:%Y-%m}. Kafka keeps its copies as long as its own retention says.",
             soft_wrap=True,

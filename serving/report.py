@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from ingestion.console import UserError, err, out, run_command
+from ingestion.runlog import logged
 from ingestion.settings import Settings, settings
 from stack import machine
 
 
+@logged
 def report(
     folder: Annotated[Path, typer.Option("--out", help="Folder that the page index.html is written to.")],
 ) -> None:

@@ -1,6 +1,8 @@
 """The path as a newcomer walks it: a file of CDRs from elsewhere through `telecom produce` and `telecom run`."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from ingestion.runlog import FILE
 from ingestion.settings import Settings
 from stack import thrift
 
@@ -16,6 +19,7 @@ pytestmark = pytest.mark.stack
 
 HANDMADE = Path(__file__).with_name("handmade_cdr.jsonl")
 BIN = Path(sys.executable).parent
+RUN_ID = "0d7b8f7e-52a1-4c6e-8a55-6a0f6f0b9c21"
 
 CUSTOMERS = [
     # customer_id, msisdn, subscription_type, segment, rate_plan_id, customer_status
@@ -46,8 +50,11 @@ EXPECTED = [
 ]
 
 
-def telecom(*arguments: str) -> str:
-    result = subprocess.run([BIN / "telecom", *arguments], capture_output=True, text=True, check=False, timeout=900)
+def telecom(*arguments: str, **exported: str) -> str:
+    environment = {**os.environ, **exported}
+    result = subprocess.run(
+        [BIN / "telecom", *arguments], capture_output=True, text=True, check=False, timeout=900, env=environment
+    )
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
     return result.stdout
 
@@ -83,8 +90,8 @@ def ran(stack: Settings) -> Settings:
                 " values (%s, %s, 'E2E', %s, %s, %s, %s, 'Rabat', '2025-01-01', '2025-01-01T00:00:00Z')",
                 (customer_id, msisdn, subscription, segment, plan, status),
             )
-    telecom("produce", str(HANDMADE))
-    telecom("run")
+    telecom("produce", str(HANDMADE), TELECOM_RUN_ID=RUN_ID)
+    telecom("run", TELECOM_RUN_ID=RUN_ID)
     return stack
 
 
@@ -109,6 +116,43 @@ def test_a_bill_adds_up_and_names_its_fee(ran: Settings):
     assert sum(total for _, total in lines) == bills[0][1] > 49
     assert {"usage", "fee"} <= {kind for kind, _ in lines}
     assert ask(ran, "select count(*) from bills where customer_id in ('E2E-2', 'E2E-3')") == [(0,)]
+
+
+def test_one_id_joins_all_that_a_run_did_from_generation_to_bill(ran: Settings, tmp_path: Path):
+    generated = ("--count", "20", "--no-load-customers", "--out", str(tmp_path / "cdr.json"))
+    telecom("generate", *generated, TELECOM_RUN_ID=RUN_ID)
+    documents = ("--month", "2025-06", "--format", "json", "--out", str(tmp_path))
+    telecom("invoices", *documents, TELECOM_RUN_ID=RUN_ID)
+
+    log = (ran.logs / FILE).read_text()
+    lines = [line for line in map(json.loads, log.splitlines()) if line["run_id"] == RUN_ID]
+    by_event = {(line["command"], line["event"]): line for line in lines}
+    commands = ("generate", "produce", "mediate", "run", "invoices")
+    assert [by_event[command, "command ended"]["exit_status"] for command in commands] == [0] * 5
+    name = re.compile('"record_id":"([0-9a-f]{8})-')
+    assert {by_event["generate", "traffic generated"]["traffic_id"]} == set(
+        name.findall((tmp_path / "cdr.json").read_text())
+    )
+    assert by_event["produce", "lines produced"]["lines"] == len(EXPECTED)
+
+    landed = by_event["mediate", "batch landed"]
+    counts = [landed[status] for status in ("received", "normal", "error", "duplicate")]
+    assert counts == [17, 10, 5, 2]
+    ends = thrift.execute(ran, 'select concat(topic, "/", partition), max(offset) + 1 from landing.cdr group by all')
+    assert {place: end for place, end in landed["next_offsets"].items() if end} == dict(ends)
+
+    published, ended = by_event["run", "run published"], by_event["run", "dbt ended"]
+    assert [published[table] for table in ("usage_records", "bills")] == [10, 1]
+    in_postgres = f"select usage_records, bills, bill_lines from publications where run_id = '{ended['invocation_id']}'"
+    assert ask(ran, in_postgres) == [tuple(published[table] for table in ("usage_records", "bills", "bill_lines"))]
+    assert not {"error", "fail"} & set(ended["results"])
+    assert by_event["run", "summary"]["bills"] == by_event["invoices", "invoices written"]["invoices"] == 1
+    artefact = json.loads((ran.home / "target" / "run_results.json").read_text())["metadata"]
+    assert artefact["invocation_id"] == ended["invocation_id"]
+    assert artefact["env"]["TELECOM_RUN_ID"] == RUN_ID
+
+    numbers = set(re.findall(r"2126\d{8}", HANDMADE.read_text())) | {msisdn for _, msisdn, *_ in CUSTOMERS}
+    assert [number for number in numbers if number in log] == []
 
 
 def test_a_second_run_says_the_same_and_changes_nothing(ran: Settings):

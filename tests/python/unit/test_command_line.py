@@ -35,7 +35,10 @@ def test_every_command_has_help(command: str):
         (["nonsense"], ["nonsense"]),
     ],
 )
-def test_a_wrong_flag_is_one_line(arguments: list[str], words: list[str]):
+def test_a_wrong_flag_is_one_line(
+    arguments: list[str], words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("TELECOM_HOME", str(tmp_path))
     result = telecom(*arguments)
     assert result.returncode != 0
     assert len(result.stderr.strip().splitlines()) == 1
