@@ -1,5 +1,6 @@
 """`dbt --target postgres`: the seeds become the served catalogue at once or not at all, and its contract is tested."""
 
+import csv
 import os
 import re
 import shutil
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from databases import connect, own_database
+from hostile import TEXTS
 
 from ingestion.settings import PROJECT_ROOT, Settings
+from stack import thrift
 
 pytestmark = pytest.mark.stack
 
@@ -41,15 +44,21 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def dbt(database: Settings, project: Path) -> Dbt:
-    """Run dbt on PostgreSQL in that copy."""
+    """Run dbt in that copy, on PostgreSQL unless told."""
     own = {"DBT_TARGET_PATH": str(project / "target"), "DBT_LOG_PATH": str(project / "logs")}
     environment = {**os.environ, **database.exports(), **own}
 
-    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    def run(*arguments: str, target: str = "postgres", schema: str = "telecom") -> "subprocess.CompletedProcess[str]":
         command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", *arguments]
-        folders = ["--target", "postgres", "--project-dir", str(project), "--profiles-dir", str(project / "profiles")]
+        folders = ["--target", target, "--project-dir", str(project), "--profiles-dir", str(project / "profiles")]
         return subprocess.run(
-            command + folders, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=300
+            command + folders,
+            cwd=project,
+            env=environment | {"DBT_SCHEMA": schema},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
 
     return run
@@ -133,3 +142,34 @@ def test_what_a_test_finds_is_shown(dbt: Dbt, database: Settings) -> None:
         "served_columns_are_as_declared: table_name billing_months, column_name closed_at, declared_type timestamp, "
         "served_type timestamp(0) with time zone" in result.stdout
     )
+
+
+def test_names_that_would_be_code_elsewhere_are_text_on_both_sides(
+    dbt: Dbt, database: Settings, project: Path, stack: Settings
+) -> None:
+    file = project / "seeds" / "rate_plans.csv"
+    text = file.read_text(encoding="utf-8")
+    with file.open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    # in as many names as there are plans
+    names = [" ".join(TEXTS[start :: len(rows)]) for start in range(len(rows))]
+    with file.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, rows[0])
+        writer.writeheader()
+        writer.writerows(row | {"rate_plan_name": name} for row, name in zip(rows, names, strict=True))
+    try:
+        for target in ("postgres", "spark"):
+            result = dbt(
+                "seed", *(("--select", "rate_plans") if target == "spark" else ()), target=target, schema="hostile"
+            )
+            assert result.returncode == 0, result.stdout
+        with connect(database) as connection:
+            assert sorted(connection.execute("select rate_plan_name from rate_plans").fetchall()) == sorted(
+                (name,) for name in names
+            )
+        assert sorted(thrift.execute(stack, "select rate_plan_name from hostile.rate_plans")) == sorted(
+            (name,) for name in names
+        )
+    finally:
+        file.write_text(text, encoding="utf-8")
+        thrift.execute(stack, "drop database if exists hostile cascade")

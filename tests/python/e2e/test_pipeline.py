@@ -10,15 +10,20 @@ from typing import Any
 
 import psycopg
 import pytest
+from hostile import TEXTS
+from html_page import Page
 
 from ingestion.runlog import FILE
 from ingestion.settings import Settings
+from serving.report import write_report
 from stack import thrift
 
 pytestmark = pytest.mark.stack
 
 HANDMADE = Path(__file__).with_name("handmade_cdr.jsonl")
 BIN = Path(sys.executable).parent
+EVERYTHING = " ".join(TEXTS)
+"""Name and region of every customer; the printable part of it is the id and the cell of one record."""
 RUN_ID = "0d7b8f7e-52a1-4c6e-8a55-6a0f6f0b9c21"
 
 CUSTOMERS = [
@@ -87,8 +92,8 @@ def ran(stack: Settings) -> Settings:
             connection.execute(
                 "insert into customers (customer_id, msisdn, customer_name, subscription_type, segment, rate_plan_id,"
                 " customer_status, region, activation_date, updated_at)"
-                " values (%s, %s, 'E2E', %s, %s, %s, %s, 'Rabat', '2025-01-01', '2025-01-01T00:00:00Z')",
-                (customer_id, msisdn, subscription, segment, plan, status),
+                " values (%s, %s, %s, %s, %s, %s, %s, %s, '2025-01-01', '2025-01-01T00:00:00Z')",
+                (customer_id, msisdn, EVERYTHING, subscription, segment, plan, status, EVERYTHING),
             )
     telecom("produce", str(HANDMADE), TELECOM_RUN_ID=RUN_ID)
     telecom("run", TELECOM_RUN_ID=RUN_ID)
@@ -153,6 +158,23 @@ def test_one_id_joins_all_that_a_run_did_from_generation_to_bill(ran: Settings, 
 
     numbers = set(re.findall(r"2126\d{8}", HANDMADE.read_text())) | {msisdn for _, msisdn, *_ in CUSTOMERS}
     assert [number for number in numbers if number in log] == []
+
+
+def test_names_that_would_be_code_elsewhere_are_text_at_every_station(ran: Settings, tmp_path: Path):
+    records = [json.loads(line) for line in HANDMADE.read_text().splitlines() if "unknown_field" in line]
+    printable = records[0]["record_id"]
+    assert ask(ran, "select distinct customer_name, region from customers") == [(EVERYTHING, EVERYTHING)]
+    assert (printable, "rated") in ask(ran, "select record_id, rating_status from usage_records")
+    assert (printable,) in thrift.execute(ran, "select cell_id from landing.cdr where status = 'normal'")
+    named = "select distinct invoice #>> '{billingAccount,name}', invoice #>> '{subscription,region}' from bills"
+    assert ask(ran, named) == [(EVERYTHING, EVERYTHING)]
+    telecom("invoices", "--month", "2025-06", "--format", "html", "--out", str(tmp_path / "html"))
+    telecom("invoices", "--month", "2025-06", "--format", "pdf", "--out", str(tmp_path / "pdf"))
+    pages = [*(tmp_path / "html").iterdir(), write_report(ran, tmp_path / "report")]
+    for page in (Page(path.read_text(encoding="utf-8")) for path in pages):
+        assert not {"script", "img"} & {tag for tag, _ in page.tags}
+        assert "\u202e" not in page.text
+    assert len(pages) == len(list((tmp_path / "pdf").iterdir())) + 1
 
 
 def test_a_second_run_says_the_same_and_changes_nothing(ran: Settings):

@@ -8,8 +8,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hostile import TEXTS
+from html_page import Page
 
-from ingestion.console import UserError
+from ingestion.console import UserError, plain
 from serving.close import parse_month
 from serving.invoice_document import Bill, Usage, groups, html, pdf
 from serving.invoice_texts import WORDS, Texts
@@ -109,6 +111,39 @@ def test_the_language_writes_words_numbers_and_dates(texts: Texts, expected: lis
     assert [part for part in expected if part not in text] == []
 
 
+def named(text: str) -> str:
+    """An invoice on which everything that has a name has this one."""
+    usage = line("usage", text, "8.00", service="voice", zone=text, quantity="1", unit=text, includedUnits="1")
+    correction = line(
+        "adjustment", text, "1.00", service=text, zone=text, quantity="1", unit=text, usageMonth="2025-05"
+    )
+    return page(
+        EN,
+        billNo=text,
+        billingAccount={"id": text, "name": text},
+        discount=[{"id": text, "name": text, "amount": money("1.00")}],
+        taxItem=[{"taxCategory": text, "taxRate": Decimal(20), "taxAmount": money("2.00")}],
+        subscription={"msisdn": text, "ratePlan": text},
+        allowance=[invoice()["allowance"][0] | {"serviceType": text, "zone": text}],
+        appliedCustomerBillingRate=[usage, line("fee", text, "1.00"), correction],
+    )
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_no_text_changes_the_invoice_around_it(text: str) -> None:
+    document = Page(named(text))
+    assert document.shape == Page(named("x")).shape
+    # a zone and a name each; a currency is checked where bills are made
+    assert document.text.count(" ".join(plain(text).split())) >= 10
+    assert plain(document.text) == document.text
+
+
+def test_no_text_does_anything_in_a_pdf() -> None:
+    document = pdf(named(" ".join(TEXTS)))
+    assert document.startswith(b"%PDF-")
+    assert not re.findall(rb"/(JavaScript|JS|URI|Launch|OpenAction|AA|EmbeddedFile|GoToR)\b", document)
+
+
 def test_only_a_draft_says_so() -> None:
     assert EN.word("draft_note") in page(EN, "draft")
     assert EN.word("draft_note") not in page(EN, "final")
@@ -155,6 +190,12 @@ def test_units(value: str, unit: str, expected: str) -> None:
 
 def test_an_id_never_leaves_the_folder() -> None:
     assert file_name("../../etc/passwd", Format.PDF) == "..%2F..%2Fetc%2Fpasswd.pdf"
+
+
+def test_a_long_id_still_names_a_file_of_its_own() -> None:
+    names = {file_name("\u0627" * 100 + end, Format.HTML) for end in "12"}
+    assert len(names) == 2
+    assert all(len(name) < 255 for name in names)
 
 
 def test_months() -> None:

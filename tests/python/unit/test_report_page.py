@@ -2,11 +2,12 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hostile import TEXTS
+from html_page import Page
 from report_world import NOON, small_operator, unrated
 
 from ingestion.console import plain
@@ -14,41 +15,6 @@ from serving.report_data import Customer, Equation, Landed, Report
 from serving.report_page import funnel, money, render, revenue, share
 
 HOSTILE = "<script>alert(1)</script>\"' onload=x \u202e321 & \x07"
-VOID = {"meta", "link", "br", "wbr"}
-INLINE = {"bdi", "wbr"}
-
-
-class Page(HTMLParser):
-    """The elements of a page; a tag that is closed by another is an error."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attributes)))
-        self.texts.append("" if tag in INLINE else " ")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-        self.texts.append("" if tag in INLINE else " ")
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join("".join(self.texts).split())
 
 
 def test_the_page_needs_nothing_from_anywhere() -> None:
@@ -64,27 +30,39 @@ def test_the_page_needs_nothing_from_anywhere() -> None:
     assert "@import" not in html
 
 
-def test_hostile_names_stay_text() -> None:
+def named(text: str) -> Page:
+    """A page on which everything that has a name has this one."""
     world = small_operator()
-    usage = [replace(row, zone=HOSTILE, plan=HOSTILE, reason=HOSTILE) for row in world.usage]
-    page = Page(
+    usage = [replace(row, zone=text, plan=text, reason=text) for row in world.usage]
+    return Page(
         render(
             replace(
                 world,
-                usage=[*usage, unrated(HOSTILE, HOSTILE, 1)],
-                error_reasons={HOSTILE: 3},
-                customers=[Customer("MAD", HOSTILE, HOSTILE, HOSTILE, 1, Decimal(1))],
-                plan_names={HOSTILE: HOSTILE},
-                equations=[Equation(HOSTILE, 1, HOSTILE, (HOSTILE,))],
-                timezone=HOSTILE,
+                usage=[*usage, unrated(text, text, 1)],
+                error_reasons={text: 3},
+                customers=[Customer("MAD", text, text, text, 1, Decimal(1))],
+                plan_names={text: text},
+                equations=[Equation(text, 1, text, (text,))],
+                timezone=text,
             )
         )
     )
+
+
+def test_hostile_names_stay_text() -> None:
+    page = named(HOSTILE)
     assert "script" not in {tag for tag, _ in page.tags}
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
     assert "\u202e" not in page.text
     assert "\x07" not in page.text
     assert "<script>alert(1)</script>\"' onload=x \N{REPLACEMENT CHARACTER}321 &" in page.text
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_no_text_changes_the_page_around_it(text: str) -> None:
+    page = named(text)
+    assert page.shape == named("x").shape
+    assert " ".join(plain(text).split()) in page.text
 
 
 def test_every_picture_has_words() -> None:
