@@ -21,6 +21,8 @@ Service = Literal["kafka", "postgres", "thrift"]
 SERVICES: tuple[Service, ...] = ("kafka", "postgres", "thrift")
 Role = Literal["owner", "loader", "reader"]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Host = Annotated[str, Field(pattern=r"^(/[!-~]*|[!-\-/-~]{1,63}(\.[!-\-/-~]{1,63})*\.?)?$")]
+"""A name or address of which a resolver can be asked, or the folder of PostgreSQL's socket."""
 DBT_METADATA = "DBT_ENV_CUSTOM_ENV_"
 """What dbt finds in the environment under this prefix it writes into its artefacts, without the prefix."""
 
@@ -55,7 +57,7 @@ class Settings(BaseSettings):
     clean_topic: str = Field("clean_cdr_topic", validation_alias="TELECOM_CLEAN_TOPIC", min_length=1)
     error_topic: str = Field("error_cdr_topic", validation_alias="TELECOM_ERROR_TOPIC", min_length=1)
 
-    pghost: str = Field("127.0.0.1", validation_alias="PGHOST")
+    pghost: Host = Field("127.0.0.1", validation_alias="PGHOST")
     pgport: Port = Field(15432, validation_alias="PGPORT")
     pguser: str = Field("telecom_owner", validation_alias="PGUSER")
     pgpassword: SecretStr = Field(SecretStr(""), validation_alias="PGPASSWORD")
@@ -65,7 +67,7 @@ class Settings(BaseSettings):
     )
     pgsslrootcert: str = Field("", validation_alias="PGSSLROOTCERT")
 
-    spark_thrift_host: str = Field("127.0.0.1", validation_alias="SPARK_THRIFT_HOST")
+    spark_thrift_host: Host = Field("127.0.0.1", validation_alias="SPARK_THRIFT_HOST")
     spark_thrift_port: Port = Field(10010, validation_alias="SPARK_THRIFT_PORT")
     spark_master: str = Field("local[*]", validation_alias="SPARK_MASTER")
     dbt_schema: str = Field("telecom", validation_alias="DBT_SCHEMA", pattern=r"^[A-Za-z0-9_]+$")
@@ -80,7 +82,20 @@ class Settings(BaseSettings):
     @field_validator("home", "cache")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().resolve()
+        try:
+            return value.expanduser().resolve()
+        except RuntimeError as error:  # a loop of links, or the home of nobody
+            raise ValueError(str(error)) from None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_broken_text(cls, value: object) -> object:
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:  # bytes that are no UTF-8 come as surrogates, which no server takes
+                raise ValueError("this is not UTF-8") from None
+        return value
 
     @property
     def landing_root(self) -> str:

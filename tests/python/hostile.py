@@ -41,7 +41,7 @@ NUMBERS = (
 )
 DATES = ("2025-13", "2025-00", "2025-02-30", "0000-01", "0001-01", "9999-12", "0001-01-01", "9999-12-31", "2025-W23-1")
 PATHS = (
-    *("", " ", "/dev/null", "/dev/full", "/dev/null/x", "nowhere/x", ".", "/", "a" * 300, "a/" * 3_000, "~nobody/x"),
+    *("", " ", "/dev/null", "/dev/full", "/dev/null/x", "nowhere/x", ".", "/", "a" * 300, "a/" * 3_000, "~nobdy/x"),
     *("here", "here/x", "here.gz", "-", "loop", "s3a://x/y", "x\ny", "\udcff\udcfe"),
 )
 PAIRS = tuple(f"{name}={value}" for name in ("voice", "missing", "duration_sec", "") for value in NUMBERS[5:9])

@@ -25,6 +25,16 @@ def test_what_is_no_record_cannot_be_put_right(raw: bytes | None) -> None:
         fixed(raw, {"caller_id": "212612345678"})
 
 
+def test_a_record_that_is_too_deep_for_python_is_left_and_does_not_end_the_replay() -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        fixed(b'{"new":' + b"[" * 100_000 + b"]" * 100_000 + b"}", {"caller_id": "212612345678"})
+
+
+def test_numbers_and_signs_that_python_cannot_write_do_not_stand_in_the_way_of_a_fix() -> None:
+    raw = b'{"duration_sec": ' + b"9" * 5_000 + b', "cell_id": "\\ud800"}'
+    assert json.loads(fixed(raw, {"duration_sec": "5"}) or b"") == {"duration_sec": "5", "cell_id": "\ud800"}
+
+
 @pytest.mark.parametrize("text", ["caller_id", "caller=1", "=1"])
 def test_a_wrong_fix_is_refused_with_the_fields_there_are(text: str) -> None:
     with pytest.raises(UserError, match="write FIELD=VALUE with a field of record_type, timestamp"):
