@@ -4,6 +4,7 @@
         incremental_strategy='merge',
         unique_key='record_id',
         on_schema_change='fail',
+        tblproperties={'delta.dataSkippingStatsColumns': 'landed_at,rated_at,event_time,rating_status'},
     )
 }}
 
