@@ -5,14 +5,17 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
+from hostile import TEXTS
 from quote_world import (
     CUSTOMER_DEFAULTS,
     RATE_DEFAULTS,
@@ -25,6 +28,7 @@ from rating_oracle import Usage, rate
 from rating_worlds import World, differences, random_world
 
 from ingestion.settings import Settings
+from serving.quote_inputs import catalogue_columns
 
 pytestmark = pytest.mark.spark
 
@@ -109,6 +113,7 @@ LINES: list[dict[str, Any] | str] = [
     "not JSON",
     _call(9, 10) | {"record_id": "nobody's"},
     _call(2, 10) | {"record_id": "next year's", "timestamp": "2100-01-01T00:00:00.5Z"},
+    json.dumps(_call(2, 10) | {"record_id": "cut off", "cell_id": "x"}).replace('"x"', '"x\\u12"'),
 ]
 
 
@@ -175,7 +180,8 @@ def test_what_has_not_happened_yet_has_a_price(usage: list[dict[str, Any]]) -> N
 def test_refused_and_repeated_lines_are_named(quoted: subprocess.CompletedProcess[str], usage: list[Any]) -> None:
     assert "cdrs.jsonl, line 5: not rated: the same record as line 4\n" in quoted.stderr
     assert "cdrs.jsonl, line 6: not rated: MALFORMED_JSON\n" in quoted.stderr
-    assert len(usage) == len(LINES) - 2
+    assert "cdrs.jsonl, line 9: not rated: MALFORMED_JSON\n" in quoted.stderr
+    assert len(usage) == len(LINES) - 3
 
 
 def test_the_catalogues_faults_are_named_and_it_is_rated_all_the_same(quoted: subprocess.CompletedProcess[str]) -> None:
@@ -210,6 +216,36 @@ def test_a_bad_file_is_one_line(scratch: Path, options: list[str], tmp_path: Pat
     result = run_quote(tmp_path, *options, "--customers", str(customers))
     expected = f"telecom: {customers}, line 2, activation_date: '1 January 2020' is not a date written YYYY-MM-DD\n"
     assert (result.returncode, result.stdout, result.stderr) == (1, "", expected)
+
+
+ABSURD = {
+    "decimal(18,6)": ("999999999999.999999", "-1", "0", "0.000001", ""),
+    "int": ("-5", "999999999", "0", ""),
+    "date": ("0001-01-01", "9999-12-31", "2025-06-16", ""),
+    "boolean": ("false", ""),
+    "string": (*TEXTS, "*", "", "day", "PLAN_1", "EUR", "half_down"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(6))
+def test_a_catalogue_that_makes_no_sense_is_quoted_or_refused_in_one_line(
+    number: int, tmp_path: Path, test_settings: Settings
+) -> None:
+    random, tables = Random(number), deepcopy(CATALOGUE)
+    for _ in range(4):
+        name = random.choice(list(tables))
+        column = random.choice(list(catalogue_columns()[name]))
+        random.choice(tables[name])[column] = random.choice(ABSURD[catalogue_columns()[name][column]])
+    for name in random.sample(list(tables), 2):  # every row once more overlaps itself
+        tables[name] += deepcopy(tables[name])
+    options = write_world(tmp_path, tables, CUSTOMERS, LINES)
+    result = run_quote(tmp_path / "run", *options, "--bills", *random.choice(([], ["--format", "jsonl"])))
+    assert "Traceback" not in result.stderr
+    assert result.returncode in {0, 1}
+    if result.returncode:
+        assert [line for line in result.stderr.splitlines() if line.startswith("telecom: ")][:-1] == []
+        assert "telecom: " in result.stderr
 
 
 # ------------------------------------------------------------------------------------------------ the oracle
