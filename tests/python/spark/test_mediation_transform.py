@@ -42,6 +42,14 @@ def data(**changed: Any) -> bytes:
     return json.dumps(DATA | changed).encode()
 
 
+def _large(text: str) -> bytes:
+    return data(data_volume_mb=text)
+
+
+def _lasting(text: str) -> bytes:
+    return voice(duration_sec=text)
+
+
 def test_a_good_record_is_read_whole(spark: SparkSession) -> None:
     row = judged(spark, voice(record_id="r-1"))[0]
     assert list(row.asDict()) == list(JUDGED_COLUMNS)
@@ -124,6 +132,15 @@ def test_numbers_keep_every_digit(spark: SparkSession) -> None:
     rows = judged(spark, *(data().replace(b'_mb": 1', b'_mb": ' + text) for text in volumes))
     assert dict(zip(volumes, (row.data_volume_mb for row in rows), strict=True)) == volumes
     assert {row.status for row in rows if row.data_volume_mb is None} == {"error"}
+
+
+@pytest.mark.timeout(60)  # one of them took half a minute, and the last one had no end
+def test_no_number_keeps_the_stream_busy(spark: SparkSession) -> None:
+    digits = "1" * 500_000
+    texts = [digits, f"0.{digits}", f"1.{digits}e5", "1e-99999999", "1e999999999", "1e1000"]
+    rows = judged(spark, *(record(text) for text in texts for record in (_large, _lasting)))
+    assert {row.status for row in rows} == {"error"}
+    assert judged(spark, data(data_volume_mb="1" + "0" * 5 + "." + "0" * 900))[0].data_volume_mb == 100_000
 
 
 def test_a_line_break_at_the_end_is_no_part_of_a_value(spark: SparkSession) -> None:
