@@ -69,7 +69,11 @@ class Settings(BaseSettings):
 
     spark_thrift_host: Host = Field("127.0.0.1", validation_alias="SPARK_THRIFT_HOST")
     spark_thrift_port: Port = Field(10010, validation_alias="SPARK_THRIFT_PORT")
-    spark_master: str = Field("local[*]", validation_alias="SPARK_MASTER")
+    spark_master: str = Field(
+        "local[*]",
+        validation_alias="SPARK_MASTER",
+        pattern=r"^(yarn|local(-cluster)?(\[[0-9*, ]+\])?|(spark|k8s)://\S+)$",
+    )
     dbt_schema: str = Field("telecom", validation_alias="DBT_SCHEMA", pattern=r"^[A-Za-z0-9_]+$")
     landing_path: str = Field("", validation_alias="LANDING_PATH")
     checkpoint_path: str = Field("", validation_alias="CHECKPOINT_PATH")

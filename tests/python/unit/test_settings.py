@@ -28,10 +28,14 @@ def test_every_wrong_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PGPORT", "abc")
     monkeypatch.setenv("TELECOM_SERVICES", "kafka,oracle")
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "nowhere")
+    monkeypatch.setenv("SPARK_MASTER", "nonsense")
+    monkeypatch.setenv("PGHOST", "a..b")
+    monkeypatch.setenv("TELECOM_CACHE", "~nobdy/x")
     with pytest.raises(UserError) as caught:
         settings()
     message = str(caught.value)
-    assert all(name in message for name in ("PGPORT", "TELECOM_SERVICES", "KAFKA_BOOTSTRAP_SERVERS"))
+    wrong = ("PGPORT", "TELECOM_SERVICES", "KAFKA_BOOTSTRAP_SERVERS", "SPARK_MASTER", "PGHOST", "TELECOM_CACHE")
+    assert [name for name in wrong if name not in message] == []
     assert "\n" not in message
 
 
