@@ -89,6 +89,7 @@ def page(results: Sequence[Result], header: Sequence[str]) -> str:
             *_costs(results),
             *_parts(results),
             *NOT_COVERED,
+            *_gaps(results),
             "",
         ]
     )
@@ -182,6 +183,17 @@ def _parts(results: Sequence[Result]) -> list[str]:
     if not rows:
         return []
     return ["## What the seconds are made of", "", *_table(("stage", "records", "part", "seconds"), rows)]
+
+
+def _gaps(results: Sequence[Result]) -> list[str]:
+    """Return a line on what was not measured at the sizes that are compared, or measured once only."""
+    rounds = {(result.row.stage, result.size): len(result.row.ours) for result in results}
+    asked = [(stage, size) for size in (SIZE, LARGER_SIZE) for stage in GROWING]
+    texts = []
+    for what, times in (("not measured", 0), ("measured in one round only", 1)):
+        found = [f"{stage} at {size:,}" for stage, size in asked if rounds.get((stage, size), 0) == times]
+        texts += [f"{what}: {', '.join(found)}"] if found else []
+    return [f"- Here {'; '.join(texts)}."] if texts else []
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

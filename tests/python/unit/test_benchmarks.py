@@ -80,6 +80,8 @@ def test_a_figure_over_its_limit_stays_with_its_reason() -> None:
     over = next(line for line in lines if line.startswith("| mediate, one run | 1,000,000 | 40.0 | 10.0 | 4.00 |"))
     assert "≤ 3.5 times | 25,000 | the floor" in over
     assert "| mediate, one run | 40.0 | 42.0 | 1.05 | ≤ 1.1 |  |" in lines
+    assert lines[-1].startswith("- Here not measured: produce, kafka-python at 1,000,000, rate, first at 1,000,000")
+    assert "; measured in one round only: generate at 1,000,000, mediate, one run at 1,000,000" in lines[-1]
 
 
 def test_the_whole_is_held_against_the_floors_of_its_stages() -> None:
