@@ -21,13 +21,17 @@ LOG_CONFIG = Path(__file__).with_name("kafka-log4j2.properties")
 
 def address(settings: Settings) -> tuple[str, int]:
     """Return host and port of the first bootstrap server."""
-    host, port = settings.kafka_bootstrap_servers.split(",")[0].rsplit(":", 1)
-    return host, int(port)
+    return _addresses(settings)[0]
+
+
+def reachable(settings: Settings) -> bool:
+    """Return whether a bootstrap server accepts connections: of a cluster, any one is enough."""
+    return any(processes.port_open(*place) for place in _addresses(settings))
 
 
 def answers(settings: Settings) -> bool:
     """Return whether the cluster answers a metadata request."""
-    if not processes.port_open(*address(settings)):
+    if not reachable(settings):
         return False
     try:
         client = KafkaAdminClient(**settings.kafka_client(), request_timeout_ms=5000, client_id="telecom-health")
@@ -95,6 +99,11 @@ def ensure_topics(settings: Settings) -> list[str]:
     except KafkaError as error:
         raise UserError(f"Kafka at {settings.kafka_bootstrap_servers} did not create the topics: {error}") from None
     return created
+
+
+def _addresses(settings: Settings) -> list[tuple[str, int]]:
+    parts = [server.rsplit(":", 1) for server in settings.kafka_bootstrap_servers.split(",")]
+    return [(host, int(port)) for host, port in parts]
 
 
 def _server_properties(home: Path, host: str, port: int) -> str:

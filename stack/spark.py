@@ -1,5 +1,6 @@
 """Spark as this project uses it: UTC, ANSI, Delta; for our own sessions and for the Thrift server alike."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,19 @@ LOG_CONFIG = Path(__file__).with_name("spark-log4j2.properties")
 
 
 def spark_properties(settings: Settings) -> dict[str, str]:
-    """Return the Spark properties that every process of the pipeline shares."""
+    """Return the Spark properties that every process of the pipeline shares.
+
+    What is not among them on a cluster is its administrator's: SPARK_CONF_DIR says it.
+    """
     jars = class_path(settings, "spark")
-    return {
+    if re.match(r"local(\[|$)", settings.spark_master):
+        place = {"spark.sql.shuffle.partitions": "8"}
+    else:  # executors get the jars from the driver
+        place = {"spark.jars": jars.replace(":", ","), "spark.executor.extraJavaOptions": JVM}
+    return place | {
         "spark.master": settings.spark_master,
         "spark.driver.extraClassPath": jars,
-        "spark.executor.extraClassPath": jars,
         "spark.driver.extraJavaOptions": f"{JVM} -Dlog4j2.configurationFile={LOG_CONFIG}",
-        "spark.executor.extraJavaOptions": JVM,
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
@@ -32,7 +38,6 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.sql.json.enablePartialResults": "false",
         "spark.sql.warehouse.dir": str(settings.home / "warehouse"),
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-        "spark.sql.shuffle.partitions": "8",
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

@@ -67,7 +67,9 @@ def start(settings: Settings) -> None:
     properties = home / "spark-defaults.conf"
     _write_private(properties, "".join(f"{key} {value}\n" for key, value in _server_properties(settings).items()))
     spark_home = Path(pyspark.__path__[0])
+    # what a cluster's administrator has put into SPARK_CONF_DIR counts here as it does for mediation
     command: list[str | Path] = [spark_home / "bin" / "spark-submit", "--properties-file", properties]
+    command += ["--load-spark-defaults"]
     command += ["--class", SERVER_CLASS, "spark-internal"]
     command += [
         "--hiveconf",
@@ -76,7 +78,7 @@ def start(settings: Settings) -> None:
         f"hive.server2.thrift.bind.host={host}",
     ]
     java_home = Path(java(settings)).resolve().parents[1]
-    environment = {"SPARK_HOME": str(spark_home), "JAVA_HOME": str(java_home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    environment = {"SPARK_HOME": str(spark_home), "JAVA_HOME": str(java_home), "SPARK_LOCAL_IP": host}
     process = processes.start(settings, NAME, command, environment)
     processes.wait_until(settings, NAME, lambda: answers(settings), process)
     clear_dropped_seeds(settings)
@@ -133,8 +135,9 @@ def _server_properties(settings: Settings) -> dict[str, str]:
     properties = spark_properties(settings) | {
         "spark.app.name": "telecom-thrift",
         "spark.driver.memory": "2g",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
+        # executors on other machines have to find the driver, which is this server
+        "spark.driver.bindAddress": settings.spark_thrift_host,
+        "spark.driver.host": settings.spark_thrift_host,
         "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={metastore};create=true",
         "spark.sql.catalog.pg": "org.apache.spark.sql.execution.datasources.v2.jdbc.JDBCTableCatalog",
         "spark.sql.catalog.pg.url": jdbc + options,

@@ -162,7 +162,7 @@ class World:
 
     def ends(self, topic: str | None = None) -> dict[int, int]:
         """Return where each partition of a topic ends, by default of usage records; nothing while no broker answers."""
-        if not processes.port_open(*kafka.address(self.settings)):
+        if not kafka.reachable(self.settings):
             return {}
         try:
             consumer = KafkaConsumer(**self.settings.kafka_client(), request_timeout_ms=5_000)
