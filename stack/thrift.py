@@ -67,8 +67,8 @@ def start(settings: Settings) -> None:
     properties = home / "spark-defaults.conf"
     _write_private(properties, "".join(f"{key} {value}\n" for key, value in _server_properties(settings).items()))
     spark_home = Path(pyspark.__path__[0])
-    # what a cluster's administrator has put into SPARK_CONF_DIR counts here as it does for mediation
     command: list[str | Path] = [spark_home / "bin" / "spark-submit", "--properties-file", properties]
+    # what a cluster's administrator has put into SPARK_CONF_DIR counts here as it does for mediation
     command += ["--load-spark-defaults"]
     command += ["--class", SERVER_CLASS, "spark-internal"]
     command += [

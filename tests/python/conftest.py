@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from own_machine import point_at
+from own_machine import environment_restored, point_at
 
 from ingestion.settings import Settings, settings
 
@@ -25,13 +25,10 @@ def home() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def test_settings(home: Path) -> Iterator[Settings]:
     """The settings of this test run, put into the environment so that child processes have them too."""
-    before = dict(os.environ)
-    point_at(home)
-    os.environ |= {"DBT_TARGET_PATH": str(home / "target"), "DBT_LOG_PATH": str(home / "logs")}
-    yield settings()
-    os.environ.clear()
-    os.environ.update(before)
-    settings.cache_clear()
+    with environment_restored():
+        point_at(home)
+        os.environ |= {"DBT_TARGET_PATH": str(home / "target"), "DBT_LOG_PATH": str(home / "logs")}
+        yield settings()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 from chaos.outcome import Difference, Outcome, compare_refilled, compare_served, read_outcome
 from chaos.world import World
 from clusters import SPARK_DEFAULTS, kill, standalone_spark, three_brokers
-from own_machine import free_port, point_at
+from own_machine import environment_restored, free_port, point_at
 
 from ingestion.settings import Settings, settings
 
@@ -21,11 +21,8 @@ ANOMALIES = ("--anomalies", "missing=1,corrupt=1,duplicate=2,disorder=5")
 @pytest.fixture
 def own_environment() -> Iterator[None]:
     """Put the environment back that the test changes for its commands."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-    settings.cache_clear()
+    with environment_restored():
+        yield
 
 
 def start_and_produce(world: World) -> None:
