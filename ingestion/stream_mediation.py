@@ -56,7 +56,7 @@ class Mediation:
     landing: "Landing"
     note: "Note"
     stopping: Event
-    failure: UserError | None = None
+    failure: Exception | None = None
 
     def process(self, judged: "DataFrame", _spark_batch_id: int) -> None:
         """Land a micro-batch of judged records and feed the topics from what was landed."""
@@ -75,7 +75,7 @@ class Mediation:
                 self._note_fed()
                 out.print(self._status_line(outcome, time.monotonic() - began), soft_wrap=True)
                 self._log(outcome, seconds_since(began))
-        except UserError as error:
+        except Exception as error:
             self.failure = error
             raise
         finally:
@@ -131,19 +131,21 @@ class Mediation:
                 if self.stopping.is_set() and not query.status["isTriggerActive"]:
                     query.stop()
         except StreamingQueryException as error:
-            raise self.failure or UserError(f"mediation stopped: {_cause(error)}; nothing landed is lost") from None
+            if isinstance(self.failure, UserError):
+                raise self.failure from None
+            raise UserError(f"mediation stopped: {_cause(error, self.failure)}; nothing landed is lost") from None
 
     def _note_fed(self) -> None:
         self.note.write(str(self.landing.position.batch_id))
 
     def _status_line(self, outcome: "Outcome", seconds: float) -> str:
-        ends, position = self.topic.ends(), self.landing.position
-        following = {place: offset for (_, place), offset in position.next_offset.items()}
-        lag = sum(end - following.get(place, 0) for place, end in ends.items())
+        position = self.landing.position
+        lag = self.topic.lag({place: offset for (_, place), offset in position.next_offset.items()})
         return (
             f"batch {position.batch_id}: received {outcome.received:,}, normal {outcome.normal:,}, "
             f"error {outcome.error:,}, duplicate {outcome.duplicate:,}; "
-            f"{outcome.received / seconds:,.0f}/s in {seconds:.1f} s, lag {lag:,}"
+            f"{outcome.received / seconds:,.0f}/s in {seconds:.1f} s, "
+            f"lag {'unknown: Kafka does not answer' if lag is None else f'{lag:,}'}"
         )
 
     def _log(self, outcome: "Outcome", seconds: float) -> None:
@@ -161,8 +163,13 @@ class Mediation:
         )
 
 
-def _cause(error: Exception) -> str:
-    """Return what the innermost exception of the JVM says, or the first line of all."""
+def _cause(error: Exception, failure: Exception | None) -> str:
+    """Return what the innermost exception of the JVM says, or the first line of all, if no batch failed in here."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    if failure is not None and not isinstance(failure, PySparkException | Py4JError):
+        return f"{type(failure).__name__}: {failure}"
     causes: list[str] = re.findall(r"Caused by: (?:[\w.$]+(?:Exception|Error): )?([^\n]+)", str(error))
     return causes[-1] if causes else str(error).splitlines()[0]
 

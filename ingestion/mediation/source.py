@@ -53,6 +53,19 @@ class Topic:
         """Return the offset that the next message will get."""
         return self._by_partition(self.consumer.end_offsets(self._partitions()))
 
+    def lag(self, following: Offsets) -> int | None:
+        """Return how many messages wait, or None while no broker says so.
+
+        Args:
+            following: the next offset of each partition; one that is missing was not read at all.
+        """
+        from kafka.errors import KafkaError
+
+        try:
+            return sum(end - following.get(partition, 0) for partition, end in self.ends().items())
+        except KafkaError:
+            return None
+
     def starting_offsets(self, landed: dict[tuple[str, int], int], *, skip_lost: bool = False) -> str:
         """Return where to begin, as Spark's `startingOffsets`: after what was landed, or at the beginning.
 
