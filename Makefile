@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-all chaos bench bench-quick lint audit lock clean
+.PHONY: setup demo test test-all chaos soak bench bench-quick lint audit lock clean
 
 setup: $(STAMP)
 
@@ -26,6 +26,9 @@ test-all: setup
 
 chaos: setup  ## kill everything at every stage and compare with a calm run; about half an hour
 	PYTHONPATH=tests/python $(BIN)/python -m chaos
+
+soak: setup  ## the live pipeline for an hour, with memory, handles and files watched; writes docs/soak.md
+	PYTHONPATH=tests/python $(BIN)/python -m soak
 
 bench: setup  ## measure every stage beside its floor into benchmarks/results.md; hours: make bench BENCH="--stage models --sizes 1000000"
 	$(BIN)/python -m benchmarks $(BENCH)
