@@ -102,6 +102,13 @@ class Soak:
         if mediation.end() or generator.end():
             raise ChaosError(f"mediation or the generator failed: {mediation.said()[-600:]}")
 
+    def save(self, path: Path) -> None:
+        """Write the samples as CSV, whatever became of the rest."""
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.samples[0].keys() if self.samples else ())
+            writer.writeheader()
+            writer.writerows(self.samples)
+
     def seconds(self) -> float:
         """Return the seconds since the first record."""
         return time.monotonic() - self.began
@@ -147,13 +154,16 @@ class Soak:
 
 
 def weigh(parent: psutil.Process | None) -> tuple[float, int]:
-    """Return the memory of a process and its children in MiB, what they share counted once, and their open handles."""
+    """Return what memory a process and its children have for themselves, in MiB, and how many open handles.
+
+    What they share is PostgreSQL's cache, whose size is set, and which fills as the tables grow.
+    """
     if parent is None:
         raise ChaosError("a server is gone")
     memory, handles = 0, 0
     for process in (parent, *parent.children(recursive=True)):
         try:
-            memory += process.memory_full_info().pss
+            memory += process.memory_full_info().uss
             handles += process.num_fds()
         except psutil.NoSuchProcess:
             continue  # a session of PostgreSQL that ended just now
@@ -229,8 +239,8 @@ def page(soak: Soak, minutes: int, rate: int, every: int, summary: str) -> str:
             f"Written by `make soak`: {minutes} minutes in which `telecom generate --kafka` sent {rate} records a",
             f"second, `telecom mediate` landed them, and `telecom run` rated and billed them every {every} minutes,",
             f"all on this one machine. A sample every {SAMPLE_SECONDS} seconds; medians of the thirds after the first",
-            f"{minutes * WARM_UP:.0f} minutes, in which caches fill and the JVMs compile. Memory is the proportional",
-            "set size of a process and its children.",
+            f"{minutes * WARM_UP:.0f} minutes, in which caches fill and the JVMs compile. Memory is what a process and",
+            "its children have for themselves: PostgreSQL's shared cache, whose size is set, fills with its tables.",
             "",
             "![memory, handles, lag, files and runs over time](pictures/soak.svg)",
             "",
@@ -284,15 +294,12 @@ def soak(
         sent, served = rate * minutes * 60, world.served()
         if world.in_topic() != sent or live.samples[-1]["landed"] != sent or not served:
             raise ChaosError(f"sent {sent:,}, in the topic {world.in_topic():,}, landed and served otherwise")
-        with (folder / "samples.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, live.samples[0].keys())
-            writer.writeheader()
-            writer.writerows(live.samples)
         if keep:
             PAGE.write_text(page(live, minutes, rate, every, summary))
             draw(live)
     finally:
         world.kill_all()
+        live.save(folder / "samples.csv")
     if grown := list(verdicts(live.samples)):
         raise UserError(f"not flat: {'; '.join(grown)} (all of it is in {folder})")
     shutil.rmtree(folder, ignore_errors=True)
