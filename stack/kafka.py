@@ -5,6 +5,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
@@ -17,6 +18,7 @@ from stack.java import java
 NAME = "kafka"
 PARTITIONS = 4
 LOG_CONFIG = Path(__file__).with_name("kafka-log4j2.properties")
+JVM = ("-Xmx384m", "-Xms128m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={LOG_CONFIG}")
 
 
 def address(settings: Settings) -> tuple[str, int]:
@@ -52,22 +54,32 @@ def start(settings: Settings) -> None:
     """
     host, port = address(settings)
     processes.require_free_port(host, port, "Kafka", "KAFKA_BOOTSTRAP_SERVERS")
-    home = settings.home / "kafka"
+    process = launch(settings, NAME, _server_properties(settings.home / NAME, host, port))
+    processes.wait_until(settings, NAME, lambda: answers(settings), process)
+
+
+def launch(settings: Settings, name: str, properties: str, cluster: str = "", *options: str) -> psutil.Process:
+    """Start a broker in the folder `name` of the home; its storage is formatted where it is new.
+
+    Args:
+        settings: whose home, Java and jars are used.
+        name: the server's, under which its process and its log are found.
+        properties: the text of its server.properties; `log.dirs` is the folder `data` beside it.
+        cluster: the cluster's id, by default one that follows from the folder.
+        options: more options of Kafka's `format`.
+
+    Raises:
+        UserError: the storage cannot be formatted.
+    """
+    home = settings.home / name
     home.mkdir(parents=True, exist_ok=True)
-    properties = home / "server.properties"
-    properties.write_text(_server_properties(home, host, port))
-    jvm = [
-        java(settings),
-        "-Xmx384m",
-        "-Xms128m",
-        "-XX:+UseSerialGC",
-        f"-Dlog4j2.configurationFile={LOG_CONFIG}",
-    ]
-    jvm += ["-cp", class_path(settings, "kafka")]
+    file = home / "server.properties"
+    file.write_text(properties)
+    jvm = [java(settings), *JVM, "-cp", class_path(settings, "kafka")]
     if not (home / "data" / "meta.properties").exists():
-        cluster = uuid.uuid5(uuid.NAMESPACE_URL, str(home)).hex[:22]
+        cluster = cluster or uuid.uuid5(uuid.NAMESPACE_URL, str(home)).hex[:22]
         formatted = subprocess.run(
-            [*jvm, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties],
+            [*jvm, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", file, *options],
             capture_output=True,
             text=True,
             check=False,
@@ -75,8 +87,7 @@ def start(settings: Settings) -> None:
         if formatted.returncode != 0:
             last = (formatted.stderr or formatted.stdout).strip().splitlines()[-1:]
             raise UserError(f"Kafka could not format {home / 'data'}: {' '.join(last)}")
-    process = processes.start(settings, NAME, [*jvm, "kafka.Kafka", properties])
-    processes.wait_until(settings, NAME, lambda: answers(settings), process)
+    return processes.start(settings, name, [*jvm, "kafka.Kafka", file])
 
 
 def ensure_topics(settings: Settings) -> list[str]:

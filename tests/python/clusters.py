@@ -1,7 +1,6 @@
 """A Kafka of three brokers and a Spark of one master and two workers: each a process, on ports of its own."""
 
 import json
-import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from own_machine import free_port
 
 from ingestion.settings import Settings
 from stack import kafka, processes
-from stack.jars import class_path
 from stack.java import java
 
 CLUSTER_ID = "dGhyZWUtYnJva2Vycy0wMA"
@@ -31,17 +29,11 @@ def three_brokers(settings: Settings) -> Iterator[list[psutil.Process]]:
     ports = [int(address.rsplit(":", 1)[1]) for address in settings.kafka_bootstrap_servers.split(",")]
     controllers = [free_port() for _ in ports]
     voters = ",".join(f"{number}@127.0.0.1:{port}" for number, port in enumerate(controllers, 1))
-    jvm = [java(settings), "-Xmx384m", f"-Dlog4j2.configurationFile={kafka.LOG_CONFIG}"]
-    jvm += ["-cp", class_path(settings, "kafka")]
     names = [f"broker-{number}" for number in range(1, len(ports) + 1)]
     running = []
     try:
         for number, (name, port, controller) in enumerate(zip(names, ports, controllers, strict=True), 1):
-            home = settings.home / name
-            home.mkdir(parents=True)
-            properties = home / "server.properties"
-            properties.write_text(
-                f"""
+            properties = f"""
 process.roles=broker,controller
 node.id={number}
 controller.quorum.voters={voters}
@@ -49,7 +41,7 @@ listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=BROKER
 controller.listener.names=CONTROLLER
-log.dirs={home / "data"}
+log.dirs={settings.home / name / "data"}
 auto.create.topics.enable=false
 default.replication.factor=3
 min.insync.replicas=2
@@ -57,10 +49,7 @@ offsets.topic.replication.factor=3
 transaction.state.log.replication.factor=3
 transaction.state.log.min.isr=2
 """
-            )
-            storage = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", properties]
-            subprocess.run([*jvm, *storage], check=True, capture_output=True)
-            running.append(processes.start(settings, name, [*jvm, "kafka.Kafka", properties]))
+            running.append(kafka.launch(settings, name, properties, CLUSTER_ID))
         processes.wait_until(settings, names[-1], lambda: _brokers(settings) == len(ports), running[-1])
         yield running
     finally:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +12,6 @@ from cryptography.hazmat.primitives import serialization
 
 from ingestion.settings import Settings
 from stack import kafka, postgres, processes
-from stack.jars import class_path
-from stack.java import java
 from stack.secrets import ensure_secrets
 
 USER, UNESCAPED = "telecom-pipeline", "of-the-test-on-secured-servers"
@@ -49,14 +46,10 @@ class Certificates:
 def secured_kafka(settings: Settings, certificates: Certificates) -> Iterator[None]:
     """Run a broker on the settings' address that asks for SASL_SSL with SCRAM-SHA-512."""
     host, port = kafka.address(settings)
-    home = settings.home / "kafka"
-    home.mkdir(parents=True)
     escaped = PASSWORD.replace("\\", "\\\\").replace('"', '\\"')
     login = "org.apache.kafka.common.security.scram.ScramLoginModule required"
     jaas = f'{login} username="{USER}" password="{escaped}";'.replace("\\", "\\\\")
-    properties = home / "server.properties"
-    properties.write_text(
-        f"""
+    properties = f"""
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{port + 1}
@@ -71,23 +64,14 @@ ssl.keystore.type=PEM
 ssl.keystore.location={certificates.both}
 ssl.truststore.type=PEM
 ssl.truststore.location={certificates.authority}
-log.dirs={home / "data"}
+log.dirs={settings.home / kafka.NAME / "data"}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 """
-    )
-    jvm = [java(settings), "-Xmx384m", f"-Dlog4j2.configurationFile={kafka.LOG_CONFIG}"]
-    jvm += ["-cp", class_path(settings, "kafka")]
     scram = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
-    subprocess.run(
-        [*jvm, "kafka.tools.StorageTool", "format", "-t", "c2VjdXJlZC1rYWZrYS0wMA", "-c", properties]
-        + ["--add-scram", scram],
-        check=True,
-        capture_output=True,
-    )
-    process = processes.start(settings, kafka.NAME, [*jvm, "kafka.Kafka", properties])
+    process = kafka.launch(settings, kafka.NAME, properties, "c2VjdXJlZC1rYWZrYS0wMA", "--add-scram", scram)
     try:
         processes.wait_until(settings, kafka.NAME, lambda: kafka.answers(settings), process)
         yield
