@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     dbt_schema: str = Field("telecom", validation_alias="DBT_SCHEMA", pattern=r"^[A-Za-z0-9_]+$")
     landing_path: str = Field("", validation_alias="LANDING_PATH")
     checkpoint_path: str = Field("", validation_alias="CHECKPOINT_PATH")
+    warehouse_path: str = Field("", validation_alias="WAREHOUSE_PATH")
 
     @field_validator("services", mode="before")
     @classmethod
@@ -115,6 +116,11 @@ class Settings(BaseSettings):
     def checkpoint_root(self) -> str:
         """Where the mediation stream keeps its Kafka offsets."""
         return self.checkpoint_path or str(self.home / "checkpoint")
+
+    @property
+    def warehouse_root(self) -> str:
+        """Where dbt's tables are on Spark: a local path or any Hadoop file system address."""
+        return self.warehouse_path or str(self.home / "warehouse")
 
     @property
     def logs(self) -> Path:

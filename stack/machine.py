@@ -125,7 +125,7 @@ def down(settings: Settings, report: Callable[[str], None]) -> None:
 def purge(settings: Settings) -> None:
     """Forget everything that the stack kept in its home: data, logs and passwords.
 
-    A landing zone that LANDING_PATH put elsewhere is not touched.
+    A landing zone or warehouse that LANDING_PATH or WAREHOUSE_PATH put elsewhere is not touched.
     """
     for folder in DATA_FOLDERS:
         shutil.rmtree(settings.home / folder, ignore_errors=True)

@@ -36,7 +36,7 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.sql.ansi.enabled": "true",
         # with what could be read of it, a record cut off within a field would be rated without that field
         "spark.sql.json.enablePartialResults": "false",
-        "spark.sql.warehouse.dir": str(settings.home / "warehouse"),
+        "spark.sql.warehouse.dir": settings.warehouse_root,
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.ui.enabled": "false",

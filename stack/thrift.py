@@ -90,7 +90,7 @@ def clear_dropped_seeds(settings: Settings) -> None:
     No table can be made in a folder that is not empty. Of dbt's tables seeds alone are ever dropped, and what they hold
     is in their CSV files.
     """
-    folder = settings.home / "warehouse" / f"{settings.dbt_schema}.db"
+    folder = Path(settings.warehouse_root, f"{settings.dbt_schema}.db")
     left = [folder / file.stem for file in (PROJECT_ROOT / "seeds").glob("*.csv") if (folder / file.stem).exists()]
     if not left:
         return

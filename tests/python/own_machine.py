@@ -8,7 +8,10 @@ from pathlib import Path
 
 from ingestion.settings import settings
 
-ELSEWHERE = ("PGUSER", "PGPASSWORD", "PGDATABASE", "LANDING_PATH", "CHECKPOINT_PATH", "TELECOM_SERVICES", "DBT_SCHEMA")
+ELSEWHERE = (
+    *("PGUSER", "PGPASSWORD", "PGDATABASE", "TELECOM_SERVICES", "DBT_SCHEMA"),
+    *("LANDING_PATH", "CHECKPOINT_PATH", "WAREHOUSE_PATH"),
+)
 """What would point at somebody else's machine."""
 
 

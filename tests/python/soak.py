@@ -145,7 +145,7 @@ class Soak:
             - count_files(landing / "_delta_log", "*.parquet"),
             "landing log": count_files(landing / "_delta_log", "*"),
             "seen files": count_files(config.home / "seen", "*"),
-            "warehouse files": count_files(config.home / "warehouse", "*"),
+            "warehouse files": count_files(Path(config.warehouse_root), "*"),
         }
         self.samples.append(sample)
         if len(self.samples) % 20 == 1:

@@ -207,7 +207,7 @@ class World:
 
     def data_files(self, table: str) -> set[Path]:
         """Return the data files of one of dbt's tables, committed or not."""
-        folder = self.settings.home / "warehouse" / f"{self.settings.dbt_schema}.db" / table
+        folder = Path(self.settings.warehouse_root, f"{self.settings.dbt_schema}.db", table)
         return set(folder.rglob("*.parquet"))
 
     def administrator(self) -> psycopg.Connection:

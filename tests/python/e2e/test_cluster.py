@@ -48,8 +48,6 @@ def point_at_cluster(home: Path, shared: Path) -> Settings:
     """Point commands at three brokers and a Spark master, and at storage that the workers share."""
     point_at(home)
     home.mkdir()
-    (shared / "warehouse").mkdir(parents=True)
-    (home / "warehouse").symlink_to(shared / "warehouse")
     (home / "spark-defaults.conf").write_text(SPARK_DEFAULTS)
     os.environ |= {
         "TELECOM_SERVICES": "postgres,thrift",
@@ -58,6 +56,7 @@ def point_at_cluster(home: Path, shared: Path) -> Settings:
         "SPARK_CONF_DIR": str(home),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "LANDING_PATH": str(shared / "landing"),
+        "WAREHOUSE_PATH": str(shared / "warehouse"),
     }
     settings.cache_clear()
     return settings()

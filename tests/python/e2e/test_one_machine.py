@@ -49,7 +49,7 @@ def test_a_seed_whose_drop_was_cut_short_can_be_loaded_again(stack: Settings):
     thrift.execute(
         own, "create database cut_short", table.format("products"), "insert into cut_short.products values (1)"
     )
-    left = own.home / "warehouse" / "cut_short.db" / "holidays"
+    left = Path(own.warehouse_root, "cut_short.db", "holidays")
     left.mkdir()
     (left / "part-0.parquet").write_bytes(b"left behind")
     with pytest.raises(UserError, match="LOCATION_ALREADY_EXISTS"):

@@ -59,7 +59,7 @@ def ask(settings: Settings, query: str) -> list[tuple[Any, ...]]:
 def files_with(settings: Settings, number: str) -> Iterator[Path]:
     """Yield every data file, of whatever version, of the landing zone and of dbt's tables with single records."""
     folders = [Path(settings.landing_table)]
-    folders += [settings.home / "warehouse" / f"{settings.dbt_schema}.db" / table for table in purge.DETAILED]
+    folders += [Path(settings.warehouse_root, f"{settings.dbt_schema}.db", table) for table in purge.DETAILED]
     for folder in folders:
         assert folder.is_dir()
         for file in folder.rglob("*.parquet"):
