@@ -21,7 +21,10 @@ from serving.purge import refuse_unfinished
 from stack import machine, thrift
 
 LANDED = """
-select if(status = 'normal' and record_type = 'purged', 'purged', status), count(*) from landing.cdr group by 1
+select if(status = 'normal' and record_type = 'purged', 'purged', status), count(*)
+from landing.cdr
+where landed_at <= (select landed_until from {schema}.rating_cutoff)
+group by 1
 """
 DEMO_SEED = 7
 DEMO_CUSTOMERS = 500
@@ -91,6 +94,7 @@ def run_once(settings: Settings, month: str | None = None) -> None:
             out.print("Mediation: a stream is at work and lands what arrives; this run takes what is landed")
         else:
             _step(settings, "stream_mediation", "--once")
+        thrift.clear_dropped_seeds(settings)
         variables = ["--vars", f'{{"billing_month": "{month}"}}'] if month else []
         # the contracts of single tables are `dbt test`'s; what fails a run is the catalogue's faults and the equations
         left_out = ["test_type:generic", "test_type:unit"]
@@ -109,7 +113,7 @@ def summarise(settings: Settings) -> Summary:
     Raises:
         UserError: Spark Thrift or PostgreSQL does not answer.
     """
-    landed = dict(thrift.execute(settings, LANDED))
+    landed = dict(thrift.execute(settings, LANDED.format(schema=settings.dbt_schema)))
     try:
         with psycopg.connect(**settings.postgres_connection()) as connection:  # type: ignore[arg-type]
             rated = connection.execute("select rating_status, count(*) from usage_records group by 1").fetchall()

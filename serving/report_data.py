@@ -74,11 +74,14 @@ order by period, currency, state
 SEEDED_PLANS = "select rate_plan_id, rate_plan_name from {schema}.rate_plans order by valid_from"
 SERVED_PLANS = "select rate_plan_id, rate_plan_name from reporting.rate_plans order by valid_from"
 
+# What a stream has landed since the last run began is on nothing else of the page.
+TAKEN = "landed_at <= (select landed_until from {schema}.rating_cutoff)"
 LANDED = """
 select
     if(status = 'normal' and record_type = 'purged', 'purged', status) as status,
     count(*), min(ingested_at), max(ingested_at), max(landed_at)
 from landing.cdr
+where {taken}
 group by 1
 """
 
@@ -86,7 +89,7 @@ ERROR_REASONS = """
 select reason, count(*)
 from landing.cdr
 lateral view explode(error_reasons) as reason
-where status = 'error'
+where status = 'error' and {taken}
 group by reason
 """
 
@@ -217,7 +220,10 @@ def collect(settings: Settings) -> Report:
     """
     timezone = rating_timezone()
     tables = _tables(settings)
-    landed = [Landed(row[0], row[1], *map(_utc, row[2:])) for row in thrift.execute(settings, LANDED)]
+    taken = TAKEN.format(schema=settings.dbt_schema) if "rating_cutoff" in tables else "true"
+    landed = [
+        Landed(row[0], row[1], *map(_utc, row[2:])) for row in thrift.execute(settings, LANDED.format(taken=taken))
+    ]
     months = [Month(*row) for row in _ask(settings, tables, "assurance_monthly_totals", MONTHLY_TOTALS)]
     on_bills = _ask(settings, tables, "billed_usage", RECORDS_ON_BILLS)
     seeded_plans = _ask(settings, tables, "rate_plans", SEEDED_PLANS)
@@ -226,7 +232,7 @@ def collect(settings: Settings) -> Report:
             generated_at=datetime.now(UTC),
             timezone=timezone,
             landed=landed,
-            error_reasons=dict(thrift.execute(settings, ERROR_REASONS)),
+            error_reasons=dict(thrift.execute(settings, ERROR_REASONS.format(taken=taken))),
             usage=_rows(served, Usage, USAGE, timezone=timezone),
             records_on_bills=on_bills[0][0] if on_bills else 0,
             bills=_rows(served, Bills, BILLS),

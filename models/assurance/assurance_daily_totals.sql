@@ -3,6 +3,7 @@ with
 landed as (
 
     select * from {{ source('landing', 'cdr') }}
+    where landed_at <= (select cutoff.landed_until from {{ ref('rating_cutoff') }} as cutoff)
 
 ),
 

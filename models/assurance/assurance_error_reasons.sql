@@ -1,6 +1,3 @@
--- Read from the landing zone alone, and still built by `dbt run --select rating+`: its tests would not find the table.
--- depends_on: {{ ref('rated_usage') }}
-
 with
 
 errors as (
@@ -9,7 +6,9 @@ errors as (
         cast(landed_at as date) as landed_on,
         explode(error_reasons) as reason
     from {{ source('landing', 'cdr') }}
-    where status = 'error'
+    where
+        status = 'error'
+        and landed_at <= (select cutoff.landed_until from {{ ref('rating_cutoff') }} as cutoff)
 
 ),
 

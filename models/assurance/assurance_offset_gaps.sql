@@ -1,12 +1,10 @@
--- Read from the landing zone alone, and still built by `dbt run --select rating+`: its tests would not find the table.
--- depends_on: {{ ref('rated_usage') }}
-
 with
 
 landed as (
 
     select distinct topic, partition, offset
     from {{ source('landing', 'cdr') }}
+    where landed_at <= (select cutoff.landed_until from {{ ref('rating_cutoff') }} as cutoff)
 
 ),
 

@@ -3,6 +3,7 @@ with
 usage as (
 
     select * from {{ ref('stg_landing__cdr') }}
+    where landed_at <= (select cutoff.landed_until from {{ ref('rating_cutoff') }} as cutoff)
 
 ),
 
