@@ -14,6 +14,7 @@ from thrift.Thrift import TException
 
 from ingestion.console import UserError
 from ingestion.landing import create_table_sql
+from ingestion.locks import at_work
 from ingestion.settings import PROJECT_ROOT, Settings
 from stack import processes
 from stack.java import java
@@ -81,14 +82,15 @@ def start(settings: Settings) -> None:
     environment = {"SPARK_HOME": str(spark_home), "JAVA_HOME": str(java_home), "SPARK_LOCAL_IP": host}
     process = processes.start(settings, NAME, command, environment)
     processes.wait_until(settings, NAME, lambda: answers(settings), process)
-    clear_dropped_seeds(settings)
+    if not at_work(settings, "run"):  # its dbt comes back to the new server and makes the tables that it dropped
+        clear_dropped_seeds(settings)
 
 
 def clear_dropped_seeds(settings: Settings) -> None:
     """Delete folders of seeds whose table is gone: one that was killed while it dropped a table leaves them behind.
 
     No table can be made in a folder that is not empty. Of dbt's tables seeds alone are ever dropped, and what they hold
-    is in their CSV files.
+    is in their CSV files. No dbt may be at work: it would lose a table that it makes just now.
     """
     folder = Path(settings.warehouse_root, f"{settings.dbt_schema}.db")
     left = [folder / file.stem for file in (PROJECT_ROOT / "seeds").glob("*.csv") if (folder / file.stem).exists()]
