@@ -1,5 +1,5 @@
--- What is landed when a run begins is what it rates and accounts for. A stream lands on meanwhile: without one moment for
--- all models, assurance would count records that rating had not seen, and the calendar would lack their days.
+-- What is landed when a run begins is what it rates and accounts for. A stream lands on meanwhile: without one moment
+-- for all models, assurance would count records that rating had not seen, and the calendar would lack their days.
 
 with
 
