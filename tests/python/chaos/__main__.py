@@ -20,7 +20,7 @@ from ingestion.console import UserError, run_command
 from ingestion.producer import as_interrupt
 from ingestion.settings import settings
 
-COUNT = 10_000
+COUNT = 20_000
 SEED, CUSTOMERS = 7, 300
 ANOMALIES = "missing=1,corrupt=1,duplicate=2,disorder=5"
 REFILLED_TOPIC = "chaos_cdr_topic"
