@@ -57,6 +57,31 @@
 {%- endmacro %}
 
 
+{% macro gathered_charges(parts) -%}
+    {#- One charge a row of product_rates: a call may come back to a rate that it had left. -#}
+    transform(
+        array_distinct(transform({{ parts }}, part -> part.product_rate_id)),
+        charged_id -> aggregate(
+            filter({{ parts }}, part -> part.product_rate_id = charged_id),
+            named_struct(
+                'product_rate_id', charged_id, 'pulses', 0L, 'units', 0L, 'amount', cast(0 as decimal(36, 18))
+            ),
+            (charge, part) -> named_struct(
+                'product_rate_id', charged_id,
+                'pulses', charge.pulses + part.pulses,
+                'units', charge.units + part.units,
+                'amount', try_cast(charge.amount + part.amount as decimal(36, 18))
+            )
+        )
+    )
+{%- endmacro %}
+
+
+{% macro charges_before_last(charges) -%}
+    slice({{ charges }}, 1, greatest(size({{ charges }}) - 1, 0))
+{%- endmacro %}
+
+
 {% macro sum_of_amounts(charges) -%}
     aggregate(
         {{ charges }},

@@ -185,9 +185,47 @@ zones_with_cards as (
 
 ),
 
+-- What prices usage that ends in a step is one value: Spark compiles no method above 8,000 bytes, and one that copies
+-- each of these columns for every record, by itself, is longer.
 rate_steps as (
 
-    select * from {{ ref('int_rating__rate_steps') }}
+    select
+        rate_plan_id,
+        service_type,
+        zone,
+        valid_from,
+        valid_to,
+        band_set,
+        above,
+        up_to,
+        named_struct(
+            'currency', currency,
+            'product_id', rate.product_id,
+            'time_band', rate.time_band,
+            'fault', rate.fault,
+            'connect_fee', rate.connect_fee,
+            'max_charge', rate.max_charge,
+            'rounding_mode', rate.rounding_mode,
+            'rounding', {{ rounding_addend('rate.rounding_mode') }},
+            'units_per_one', rate.units_per_one,
+            'least_amount', cast(1 / rate.units_per_one as decimal(7, 6)),
+            'promotions', filter(
+                promotions,
+                promotion -> promotion.time_band = '*'
+                or array_contains(from_json(band_set, 'array<string>'), promotion.time_band)
+            ),
+            'above', above,
+            'increment', increment,
+            'product_rate_id', product_rate_id,
+            'unit_price', unit_price,
+            'unit_size', unit_size,
+            'pulses_before', pulses_before,
+            'units_before', units_before,
+            'before', named_struct(
+                'charges', earlier_charges, 'amount', earlier_amount, 'listed_amount', earlier_listed_amount
+            )
+        ) as step
+    from {{ ref('int_rating__rate_steps') }}
 
 ),
 
@@ -196,9 +234,8 @@ timed_usage as (
     select
         usage.*,
         calendar.band_set,
-        calendar.bands,
-        calendar.starts_at as slice_starts_at,
         calendar.ends_at as slice_ends_at,
+        calendar.following_slices,
         coalesce(zones_with_cards.zone, '*') as card_zone,
         {{ millionths('usage.quantity') }} as quantity_millionths,
 
@@ -226,47 +263,23 @@ timed_usage as (
 
 ),
 
+-- few calls go on in other slices: for the others their list is not carried along
+lasting_usage as (
+
+    select
+        * except (following_slices),
+        if(outlasts_slice, following_slices, null) as following_slices
+    from timed_usage
+
+),
+
 carded_usage as (
 
     select
         usage.*,
-        rate_steps.currency,
-        rate_steps.rate.product_id,
-        rate_steps.rate.time_band,
-        rate_steps.rate.connect_fee as rate_connect_fee,
-        rate_steps.rate.max_charge,
-        rate_steps.rate.rounding_mode,
-        rate_steps.rate.units_per_one,
-        if(rate_steps.rate is null, 'NO_RATE', rate_steps.rate.fault) as rate_fault,
-
-        -- the step in which the usage ends, and what was charged before it
-        rate_steps.above as step_above,
-        rate_steps.increment as step_increment,
-        rate_steps.product_rate_id as step_product_rate_id,
-        rate_steps.unit_price as step_unit_price,
-        rate_steps.unit_size as step_unit_size,
-        rate_steps.pulses_before,
-        rate_steps.units_before,
-        rate_steps.earlier_charges,
-        rate_steps.earlier_amount,
-        rate_steps.earlier_listed_amount,
-
-        -- for a call that goes on in other slices
-        if(usage.outlasts_slice, rate_steps.rate.stretches, null) as rate_stretches,
-        later_slices.following_slices,
-        later_rates.rates as rates_of_later_slices,
-
-        get(
-            filter(
-                rate_steps.promotions,
-                promotion -> promotion.segment in (usage.segment, '*')
-                and (promotion.time_band = '*' or array_contains(usage.bands, promotion.time_band))
-                and promotion.valid_from <= usage.local_date
-                and (promotion.valid_to is null or promotion.valid_to > usage.local_date)
-            ),
-            0
-        ) as promotion
-    from timed_usage as usage
+        rate_steps.step,
+        cards.rates as rates_of_all_slices
+    from lasting_usage as usage
     left join rate_steps
         on usage.rate_plan_id = rate_steps.rate_plan_id
         and usage.record_type = rate_steps.service_type
@@ -276,40 +289,37 @@ carded_usage as (
         and (rate_steps.valid_to is null or usage.local_date < rate_steps.valid_to)
         and greatest(usage.quantity_millionths, 1) > rate_steps.above
         and usage.quantity_millionths <= rate_steps.up_to
-    left join calendar as later_slices
+    -- for a call that goes on in other slices
+    left join cards
         on usage.outlasts_slice
-        and usage.slice_starts_at = later_slices.starts_at
-    left join cards as later_rates
-        on usage.outlasts_slice
-        and usage.rate_plan_id = later_rates.rate_plan_id
-        and usage.record_type = later_rates.service_type
-        and usage.card_zone = later_rates.zone
-        and usage.local_date >= later_rates.valid_from
-        and (later_rates.valid_to is null or usage.local_date < later_rates.valid_to)
+        and rate_steps.rate_plan_id = cards.rate_plan_id
+        and rate_steps.service_type = cards.service_type
+        and rate_steps.zone = cards.zone
+        and rate_steps.valid_from = cards.valid_from
 
 ),
 
 ---------- in which pulses
 
 -- Units are counted in whole millionths; a millionth of a second of a call is a microsecond of the clock.
-stepped_usage as (
-
-    select
-        *,
-        if(quantity_millionths > 0, (quantity_millionths - step_above - 1) div step_increment + 1, 0) as step_pulses
-    from carded_usage
-
-),
-
 -- A call that outlasts its slice is priced slice by slice, with the rates of each.
 stretched_usage as (
 
     select
         *,
+        get(
+            filter(
+                step.promotions,
+                promotion -> promotion.segment in (segment, '*')
+                and promotion.valid_from <= local_date
+                and (promotion.valid_to is null or promotion.valid_to > local_date)
+            ),
+            0
+        ) as promotion,
         case
-            when outlasts_slice and reason_to_reject is null and rate_fault is null
+            when outlasts_slice and reason_to_reject is null and step is not null and step.fault is null
                 then concat(
-                    {{ stretches_of_slice('rate_stretches', 'slice_ends_at') }},
+                    {{ stretches_of_slice('rates_of_all_slices[band_set].stretches', 'slice_ends_at') }},
                     flatten(
                         transform(
                             filter(
@@ -318,21 +328,23 @@ stretched_usage as (
                                 and unix_micros(slice.starts_at) - unix_micros(event_time) < quantity_millionths
                             ),
                             slice -> {{ stretches_of_slice(
-                                'slice(rates_of_later_slices[slice.band_set].stretches, 2, 1000)', 'slice.ends_at'
+                                'slice(rates_of_all_slices[slice.band_set].stretches, 2, 1000)', 'slice.ends_at'
                             ) }}
                         )
                     )
                 )
         end as stretches
-    from stepped_usage
+    from carded_usage
 
 ),
 
 -- Pulse after pulse in order: a stretch takes up where the one before it ended, and may find nothing left of itself.
-metered_usage as (
+walked_usage as (
 
     select
-        *,
+        * except (step),
+        step.* except (fault, promotions),
+        if(step is null, 'NO_RATE', step.fault) as rate_fault,
         aggregate(
             stretches,
             named_struct(
@@ -365,71 +377,63 @@ metered_usage as (
                         )
                     )
                 )
-            end
-        ) as meter
-    from stretched_usage
-
-),
-
--- A call may come back to a rate that it had left: one charge a row of product_rates.
-gathered_usage as (
-
-    select
-        *,
-        transform(
-            array_distinct(transform(meter.parts, part -> part.product_rate_id)),
-            charged_id -> aggregate(
-                filter(meter.parts, part -> part.product_rate_id = charged_id),
-                named_struct(
-                    'product_rate_id', charged_id, 'pulses', 0L, 'units', 0L, 'amount', cast(0 as decimal(36, 18))
-                ),
-                (charge, part) -> named_struct(
-                    'product_rate_id', charged_id,
-                    'pulses', charge.pulses + part.pulses,
-                    'units', charge.units + part.units,
-                    'amount', try_cast(charge.amount + part.amount as decimal(36, 18))
+            end,
+            meter -> transform(
+                array({{ gathered_charges('meter.parts') }}),
+                charges -> named_struct(
+                    'elapsed', meter.elapsed,
+                    'fault', meter.fault,
+                    'last_charge', get(charges, size(charges) - 1),
+                    'before', named_struct(
+                        'charges', {{ listed_charges(charges_before_last('charges')) }},
+                        'amount', {{ sum_of_amounts(charges_before_last('charges')) }},
+                        'listed_amount', {{ sum_of_amounts(listed_charges(charges_before_last('charges'))) }}
+                    )
                 )
-            )
-        ) as metered_charges
-    from metered_usage
+            )[0]
+        ) as walk
+    from stretched_usage
 
 ),
 
 ---------- for which charges
 
--- In either way there is a last charge, if anything was used, and maybe others before it.
-parted_usage as (
+stepped_usage as (
 
     select
         *,
-        slice(metered_charges, 1, greatest(size(metered_charges) - 1, 0)) as metered_before,
-        if(outlasts_slice, meter.elapsed, step_above + step_pulses * step_increment) as billed_millionths,
-        case
-            when outlasts_slice then get(metered_charges, size(metered_charges) - 1)
-            when step_pulses > 0
-                then named_struct(
-                    'product_rate_id', step_product_rate_id,
-                    'pulses', pulses_before + step_pulses,
-                    'units', units_before + step_pulses * step_increment,
-                    'amount', {{ exact_charge(
-                        'step_unit_price', '(units_before + step_pulses * step_increment)', 'step_unit_size'
-                    ) }}
-                )
-        end as last_charge
-    from gathered_usage
+        if(quantity_millionths > 0, (quantity_millionths - above - 1) div increment + 1, 0) as step_pulses
+    from walked_usage
 
 ),
 
+paced_usage as (
+
+    select *, step_pulses * increment as step_millionths
+    from stepped_usage
+
+),
+
+-- In either way there is a last charge, if anything was used, and maybe others before it.
 charged_usage as (
 
     select
-        * except (earlier_charges, earlier_amount, earlier_listed_amount),
-        if(outlasts_slice, {{ listed_charges('metered_before') }}, earlier_charges) as earlier_charges,
-        if(outlasts_slice, {{ sum_of_amounts('metered_before') }}, earlier_amount) as earlier_amount,
-        if(
-            outlasts_slice, {{ sum_of_amounts(listed_charges('metered_before')) }}, earlier_listed_amount
-        ) as earlier_listed_amount
-    from parted_usage
+        *,
+        if(outlasts_slice, walk.elapsed, above + step_millionths) as billed_millionths,
+        case
+            when outlasts_slice then walk.last_charge
+            when step_pulses > 0
+                then named_struct(
+                    'product_rate_id', product_rate_id,
+                    'pulses', pulses_before + step_pulses,
+                    'units', units_before + step_millionths,
+                    'amount', {{ exact_charge(
+                        'unit_price', '(units_before + step_millionths)', 'unit_size'
+                    ) }}
+                )
+        end as last_charge,
+        if(outlasts_slice, walk.before, before) as charged_before
+    from paced_usage
 
 ),
 
@@ -441,9 +445,11 @@ summed_usage as (
 
     select
         *,
-        if(quantity = 0, cast(0 as decimal(18, 6)), rate_connect_fee) as full_connect_fee,
+        {{ from_millionths('billed_millionths') }} as billed_units,
+        coalesce(rate_fault, walk.fault) as pulse_fault,
+        if(quantity = 0, cast(0 as decimal(18, 6)), connect_fee) as full_connect_fee,
         round(
-            try_cast(earlier_amount + if(last_charge is null, 0, last_charge.amount) as decimal(36, 18)), 16
+            try_cast(charged_before.amount + if(last_charge is null, 0, last_charge.amount) as decimal(36, 18)), 16
         ) as pulses_amount
     from charged_usage
 
@@ -465,7 +471,7 @@ priced_usage as (
 
     select
         *,
-        {{ round_money('capped_amount', 'rounding_mode', 'units_per_one') }} as list_price
+        {{ round_money('capped_amount', 'rounding', 'units_per_one', 'least_amount') }} as list_price
     from capped_usage
 
 ),
@@ -486,12 +492,13 @@ checked_usage as (
     select
         *,
         {{ round_money(
-            'try_cast(least(full_connect_fee + earlier_listed_amount + coalesce(last_listed_amount, 0), max_charge)'
+            'try_cast(least(full_connect_fee + charged_before.listed_amount + coalesce(last_listed_amount, 0), max_charge)'
             ~ ' as decimal(28, 16))',
-            'rounding_mode',
-            'units_per_one'
+            'rounding',
+            'units_per_one',
+            'least_amount'
         ) }} as price_of_charges,
-        if(rounding_mode = 'up', ceil(pulses_amount, 12), floor(pulses_amount, 12)) - earlier_listed_amount
+        if(rounding_mode = 'up', ceil(pulses_amount, 12), floor(pulses_amount, 12)) - charged_before.listed_amount
             as amount_that_is_left
     from listed_usage
 
@@ -503,9 +510,9 @@ explained_usage as (
         *,
         if(
             last_charge is null,
-            earlier_charges,
+            charged_before.charges,
             concat(
-                earlier_charges,
+                charged_before.charges,
                 array(
                     named_struct(
                         'product_rate_id', last_charge.product_rate_id,
@@ -529,22 +536,23 @@ judged_usage as (
 
     select
         *,
-        {{ from_millionths('billed_millionths') }} as billed_units,
+        least(full_connect_fee, list_price) as charged_connect_fee,
         if(
             promotion is null,
             cast(0 as decimal(18, 6)),
             {{ round_money(
                 'cast(cast(list_price * promotion.discount_percent as decimal(28, 12)) * 0.01 as decimal(28, 14))',
-                "'half_up'",
-                'units_per_one'
+                rounding_addend("'half_up'"),
+                'units_per_one',
+                'least_amount'
             ) }}
         ) as promotion_amount,
         case
             when reason_to_reject is not null then null
             when in_purged_month then 'MONTH_PURGED'
-            when coalesce(rate_fault, meter.fault) = 'NO_RATE' then if(zone is null, 'NO_ZONE', 'NO_RATE')
-            when coalesce(rate_fault, meter.fault) is not null then coalesce(rate_fault, meter.fault)
-            when list_price is null or {{ from_millionths('billed_millionths') }} is null then 'CHARGE_TOO_LARGE'
+            when pulse_fault = 'NO_RATE' then if(zone is null, 'NO_ZONE', 'NO_RATE')
+            when pulse_fault is not null then pulse_fault
+            when list_price is null or billed_units is null then 'CHARGE_TOO_LARGE'
         end as fault
     from explained_usage
 
@@ -588,12 +596,8 @@ final as (
 
         ---------- the price
         if(rating_status = 'rated', billed_units, null) as billed_units,
-        if(rating_status = 'rated', least(full_connect_fee, list_price), null) as connect_fee,
-        if(
-            rating_status = 'rated',
-            cast(list_price - least(full_connect_fee, list_price) as decimal(18, 6)),
-            null
-        ) as usage_charge,
+        if(rating_status = 'rated', charged_connect_fee, null) as connect_fee,
+        if(rating_status = 'rated', cast(list_price - charged_connect_fee as decimal(18, 6)), null) as usage_charge,
         if(rating_status = 'rated', promotion.promotion_id, null) as promotion_id,
         if(rating_status = 'rated', promotion_amount, null) as promotion_amount,
         if(rating_status = 'rated', cast(list_price - promotion_amount as decimal(18, 6)), null) as cost,

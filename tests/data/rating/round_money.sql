@@ -29,7 +29,7 @@ cases as (
 
 rounded as (
 
-    select *, {{ round_money('amount', 'mode', 'units_per_one') }} as found
+    select *, {{ round_money('amount', rounding_addend('mode'), 'units_per_one', '1 / units_per_one') }} as found
     from cases
 
 )
