@@ -17,7 +17,7 @@ from ingestion.console import UserError, out, run_command
 from ingestion.producer import as_interrupt
 from ingestion.settings import Service, Settings
 
-ROUNDS = 3
+ROUNDS = 5
 SIZES = "100000,1000000,5000000"
 QUICK_SIZE = 100_000
 
