@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from benchmarks.frame import Row, Side, Stopwatch, Tally
 from benchmarks.plans import is_for_plans, write_plan
 from benchmarks.task import Task
-from ingestion.mediation.land import Landing
+from ingestion.mediation.land import Arrivals, Landing
 from ingestion.mediation.note import Note
 from ingestion.mediation.source import Topic, spark_options
 from ingestion.mediation.transform import judge
@@ -39,10 +39,9 @@ class Timed(Mediation):
 
     seconds: list[float] = field(default_factory=list)
 
-    def process(self, judged: DataFrame, spark_batch_id: int) -> None:
-        """Land a batch."""
-        began = time.monotonic()
-        super().process(judged, spark_batch_id)
+    def _land(self, judged: DataFrame, arrivals: Arrivals, began: float) -> None:
+        """Land a batch, from its reading on."""
+        super()._land(judged, arrivals, began)
         self.seconds.append(time.monotonic() - began)
 
 

@@ -11,8 +11,9 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming import StreamingQuery
 
-    from ingestion.mediation.land import Landing, Outcome
+    from ingestion.mediation.land import Arrivals, Landing, Outcome
     from ingestion.mediation.note import Note
     from ingestion.mediation.source import Topic
 
 MAX_PER_BATCH = 250_000
-"""Messages a batch at most, unless told otherwise: about 100 MB of the driver's or executors' memory."""
+"""Messages a batch at most, unless told otherwise: about 100 MB of executors' memory, for two at a time."""
 LONGEST_INTERVAL, MOST_PER_BATCH = 86_400.0, 1_000_000_000
 """Seconds, and messages, that a person may ask for: beyond them Spark cannot read its own options."""
 OPTIMISE_EVERY = 100
@@ -57,19 +58,43 @@ class Mediation:
     note: "Note"
     stopping: Event
     failure: Exception | None = None
+    _landing: "Future[None] | None" = None
+    """The last batch: judged, and being landed and fed, or done with."""
+    _beside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "landing"))
 
     def process(self, judged: "DataFrame", _spark_batch_id: int) -> None:
-        """Land a micro-batch of judged records and feed the topics from what was landed."""
+        """Judge a micro-batch, and have it landed while Spark goes on to the next one.
+
+        Spark takes a batch for done before it is landed. That is no promise: the landing table is the checkpoint.
+        """
         from pyspark import StorageLevel
 
-        from ingestion.mediation.topics import feed
+        from ingestion.mediation.land import collect
 
         if self.stopping.is_set():
             return  # unlanded, so the next run begins here
         began = time.monotonic()
         judged.persist(StorageLevel.MEMORY_AND_DISK)
         try:
-            outcome = self.landing.land(judged)
+            arrivals = collect(judged)
+            self._finish()  # of two batches that are not both landed and fed, a start would not know
+        except Exception as error:
+            self.failure = error
+            judged.unpersist()
+            raise
+        self._landing = self._beside.submit(self._land, judged, arrivals, began)
+
+    def _finish(self) -> None:
+        """Wait until the last batch is landed and fed; raises what went wrong with it."""
+        if self._landing:
+            self._landing.result()
+
+    def _land(self, judged: "DataFrame", arrivals: "Arrivals", began: float) -> None:
+        """Land a batch of judged records and feed the topics from what was landed."""
+        from ingestion.mediation.topics import feed
+
+        try:
+            outcome = self.landing.land(judged, arrivals)
             if outcome.landed:
                 feed(outcome.landed, self.config)
                 self._note_fed()
@@ -124,13 +149,15 @@ class Mediation:
         Raises:
             UserError: the stream failed; the line says why.
         """
-        from pyspark.errors import StreamingQueryException
-
         try:
             while not query.awaitTermination(0.5):
-                if self.stopping.is_set() and not query.status["isTriggerActive"]:
+                # where no message comes any more, nothing else would notice that the last batch failed
+                failed = self._landing and self._landing.done() and self._landing.exception()
+                if (failed or self.stopping.is_set()) and not query.status["isTriggerActive"]:
                     query.stop()
-        except StreamingQueryException as error:
+            self._finish()
+        except Exception as error:
+            self._beside.shutdown()  # a batch that is being landed is landed and fed all the same
             if isinstance(self.failure, UserError):
                 raise self.failure from None
             raise UserError(f"mediation stopped: {_cause(error, self.failure)}; nothing landed is lost") from None

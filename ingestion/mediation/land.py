@@ -53,7 +53,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Arrivals:
+class Arrivals:
     """Narrow columns of a judged batch, one row a message, in order of offset and then partition."""
 
     topic: str
@@ -62,14 +62,14 @@ class _Arrivals:
     normal: NDArray[np.bool_]
     keys: Keys
 
-    def new(self, position: Position) -> "_Arrivals":
+    def new(self, position: Position) -> "Arrivals":
         """Return those that are not landed yet."""
         following = np.zeros(self.partition.max(initial=-1) + 1, dtype=np.int64)
         for (topic, partition), offset in position.next_offset.items():
             if topic == self.topic and partition < following.size:
                 following[partition] = offset
         keep = self.offset >= following[self.partition]
-        return _Arrivals(self.topic, self.partition[keep], self.offset[keep], self.normal[keep], self.keys[:, keep])
+        return Arrivals(self.topic, self.partition[keep], self.offset[keep], self.normal[keep], self.keys[:, keep])
 
     def following(self) -> dict[tuple[str, int], int]:
         """Return the offset after the last one of each partition."""
@@ -120,16 +120,17 @@ class Landing:
                 self.seen.add(_keys(some["first"], some["second"]), batch_id)
                 first, rows = batch_id + 1, 0
 
-    def land(self, judged: DataFrame) -> Outcome:
+    def land(self, judged: DataFrame, arrivals: Arrivals | None = None) -> Outcome:
         """Land what is new of a judged batch in one commit, duplicates marked.
 
         Args:
             judged: `transform.JUDGED_COLUMNS` of messages of one topic; evaluated twice, so the caller persists it.
+            arrivals: what `collect` brought of it, where that was done before.
 
         Raises:
             UserError: another writer landed a batch at the same time; nothing of this one is landed.
         """
-        arrivals = _collect(judged)
+        arrivals = arrivals or collect(judged)
         new = arrivals.new(self.position)
         duplicate = np.zeros(new.offset.size, dtype=bool)
         duplicate[new.normal] = repeats(new.keys[:, new.normal])
@@ -143,7 +144,7 @@ class Landing:
         errors = int((~new.normal).sum())
         return Outcome(new.offset.size, int(fresh.sum()), errors, int(duplicate.sum()), landed)
 
-    def _append(self, records: DataFrame, new: _Arrivals) -> DataFrame:
+    def _append(self, records: DataFrame, new: Arrivals) -> DataFrame:
         batch_id = self.position.batch_id + 1
         landed_at = max(datetime.now(UTC), self.position.landed_at + MICROSECOND)
         if new.offset.size < ROWS_A_FILE:
@@ -177,7 +178,7 @@ class Landing:
         self.spark.sql(f"vacuum delta.`{self.path}`")
 
 
-def _collect(judged: DataFrame) -> _Arrivals:
+def collect(judged: DataFrame) -> Arrivals:
     """Bring the narrow columns of a batch to this process: 29 bytes a message."""
     normal = (F.col("status") == "normal").alias("normal")
     rows = judged.select("topic", "partition", "offset", normal, *_key_columns()).toArrow()
@@ -187,7 +188,7 @@ def _collect(judged: DataFrame) -> _Arrivals:
     keys = _keys(rows["first"], rows["second"])
     topic = rows["topic"][0].as_py() if rows.num_rows else ""
     is_normal = rows["normal"].to_numpy(zero_copy_only=False)
-    return _Arrivals(topic, partition[order], offset[order], is_normal[order], keys[:, order])
+    return Arrivals(topic, partition[order], offset[order], is_normal[order], keys[:, order])
 
 
 def _key_columns() -> tuple[Column, Column]:
@@ -199,7 +200,7 @@ def _keys(first: object, second: object) -> Keys:
     return np.stack([column.to_numpy().view(np.uint64) for column in (first, second)])  # type: ignore[attr-defined]
 
 
-def _marked(records: DataFrame, new: _Arrivals, duplicate: NDArray[np.bool_]) -> DataFrame:
+def _marked(records: DataFrame, new: Arrivals, duplicate: NDArray[np.bool_]) -> DataFrame:
     """Return new records with duplicates marked as such, raw bytes kept where they are needed."""
     columns = {"partition": new.partition[duplicate], "offset": new.offset[duplicate]}
     marks = _frame(records.sparkSession, columns).withColumn("repeated", F.lit(True))
