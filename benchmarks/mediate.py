@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from threading import Event
 
-from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from benchmarks.frame import Row, Side, Stopwatch, Tally
@@ -54,12 +54,13 @@ def rows(task: Task) -> Iterator[Row]:
             spark.conf.set(name, value)
         try:
             if is_for_plans(task):
-                write_plan(spark, "mediation", judge(messages(spark, config, "true"), config.country_code))
-            yield task.row("mediate, one run", mediation(spark, config, MAX_PER_BATCH, []), parse_all(spark, config))
+                write_plan(spark, "mediation", judge(messages(spark, config), config.country_code))
+            floor = parse(spark, config, MAX_PER_BATCH)
+            yield task.row("mediate, one run", mediation(spark, config, MAX_PER_BATCH, []), floor)
             seconds: list[list[float]] = []
             batches = BATCHES_QUICKLY if task.quick else BATCHES
             size = -(-task.records // batches)
-            small, floor = mediation(spark, config, size, seconds), parse_in_batches(spark, config, size)
+            small, floor = mediation(spark, config, size, seconds), parse(spark, config, size)
             yield task.row(f"mediate, {batches} batches", small, floor, warm_up=not task.quick)
             measured = seconds[-task.rounds :]  # not those of the warm-up
             early, late = ([median(times[some]) for times in measured] for some in (EARLY, LATE))
@@ -68,9 +69,9 @@ def rows(task: Task) -> Iterator[Row]:
             spark.stop()
 
 
-def messages(spark: SparkSession, config: Settings, headers: str = "false") -> DataFrame:
-    """Return the topic's messages, with their headers where Kafka's reader is told so."""
-    reader = spark.read.format("kafka").options(**spark_options(config)).option("includeHeaders", headers)
+def messages(spark: SparkSession, config: Settings) -> DataFrame:
+    """Return the topic's messages with their headers."""
+    reader = spark.read.format("kafka").options(**spark_options(config)).option("includeHeaders", "true")
     return reader.option("subscribe", config.cdr_topic).load()
 
 
@@ -80,22 +81,8 @@ def fields() -> Column:
     return F.from_json(F.col("value").cast("string"), schema).alias("fields")
 
 
-def parse_all(spark: SparkSession, config: Settings) -> Side:
-    """Return the floor of one run: the topic at once."""
-
-    def floor(stopwatch: Stopwatch) -> Tally:
-        seen = Observation()
-        with stopwatch:
-            parsed = messages(spark, config).select("offset", fields())
-            counted = parsed.observe(seen, F.count("*").alias("messages"), F.sum("offset").alias("offsets"))
-            counted.select("fields.*").write.format("noop").mode("overwrite").save()
-        return dict(seen.get)
-
-    return floor
-
-
-def parse_in_batches(spark: SparkSession, config: Settings, size: int) -> Side:
-    """Return the floor of many batches: the same as a stream."""
+def parse(spark: SparkSession, config: Settings, size: int) -> Side:
+    """Return the floor: a stream of batches of the same size."""
 
     def floor(stopwatch: Stopwatch) -> Tally:
         with tempfile.TemporaryDirectory(dir=config.home) as folder, stopwatch:
