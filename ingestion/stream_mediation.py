@@ -58,7 +58,7 @@ class Mediation:
     note: "Note"
     stopping: Event
     failure: Exception | None = None
-    _landing: "Future[None] | None" = None
+    _under_way: "Future[None] | None" = None
     """The last batch: judged, and being landed and fed, or done with."""
     _beside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "landing"))
 
@@ -82,12 +82,12 @@ class Mediation:
             self.failure = error
             judged.unpersist()
             raise
-        self._landing = self._beside.submit(self._land, judged, arrivals, began)
+        self._under_way = self._beside.submit(self._land, judged, arrivals, began)
 
     def _finish(self) -> None:
         """Wait until the last batch is landed and fed; raises what went wrong with it."""
-        if self._landing:
-            self._landing.result()
+        if self._under_way:
+            self._under_way.result()
 
     def _land(self, judged: "DataFrame", arrivals: "Arrivals", began: float) -> None:
         """Land a batch of judged records and feed the topics from what was landed."""
@@ -152,7 +152,7 @@ class Mediation:
         try:
             while not query.awaitTermination(0.5):
                 # where no message comes any more, nothing else would notice that the last batch failed
-                failed = self._landing and self._landing.done() and self._landing.exception()
+                failed = self._under_way and self._under_way.done() and self._under_way.exception()
                 if (failed or self.stopping.is_set()) and not query.status["isTriggerActive"]:
                     query.stop()
             self._finish()
