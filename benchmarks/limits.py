@@ -57,11 +57,7 @@ LIMITS = (
         reason="the floor reads no field, judges and writes nothing: docs/decisions/0023",
     ),
     Limit("micro-batch 50, beside micro-batch 5", times=1.2),
-    Limit(
-        "rate, first",
-        times=5,
-        reason="the floor looks up no zone, band or step and rounds nothing: docs/decisions/0031",
-    ),
+    Limit("rate, first", times=5),
     Limit("bill", times=1, reason="it writes nearly four times as many rows as rating: docs/decisions/0053"),
     Limit("export", times=2),
     Limit("dbt run --select rating+, nothing new", seconds=60, at_any_size=True),
