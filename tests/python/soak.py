@@ -133,8 +133,8 @@ class Soak:
         log.follow()
         config, sample = self.world.settings, {"seconds": self.seconds()}
         for name in CEILINGS:
-            found = mediation.process.pid if name == "mediation" else processes.running(config, name)
-            memory, handles = weigh(psutil.Process(found) if isinstance(found, int) else found)
+            own = name == "mediation"
+            memory, handles = weigh(psutil.Process(mediation.process.pid) if own else processes.running(config, name))
             sample |= {name: memory, f"{name} handles": handles}
         landing = Path(config.landing_table)
         sample |= {
