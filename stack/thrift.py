@@ -77,6 +77,9 @@ def start(settings: Settings) -> None:
         f"hive.server2.thrift.port={port}",
         "--hiveconf",
         f"hive.server2.thrift.bind.host={host}",
+        # nobody is told apart here, and acting for somebody makes each look into the metastore open it anew
+        "--hiveconf",
+        "hive.server2.enable.doAs=false",
     ]
     java_home = Path(java(settings)).resolve().parents[1]
     environment = {"SPARK_HOME": str(spark_home), "JAVA_HOME": str(java_home), "SPARK_LOCAL_IP": host}

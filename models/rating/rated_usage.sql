@@ -17,21 +17,30 @@ landed_usage as (
 
 ),
 
--- What was landed since the last run, and what had no price by then.
+-- What was landed since the last run, and what had no price by then: not in one condition, for Spark would sort the
+-- whole landing zone to meet it.
+due_usage as (
+
+    select * from landed_usage
+    {%- if is_incremental() %}
+    where landed_at > (select coalesce(max(before.landed_at), timestamp '0001-01-01') from {{ this }} as before)
+    union all
+    select * from landed_usage
+    where
+        record_id in (
+            select before.record_id from {{ this }} as before
+            where before.rating_status <> 'rated'
+        )
+    {%- endif %}
+
+),
+
 usage as (
 
     select
         *,
         {{ local_time('event_time') }} as local_time
-    from landed_usage
-    {%- if is_incremental() %}
-    where
-        landed_at > (select coalesce(max(before.landed_at), timestamp '0001-01-01') from {{ this }} as before)
-        or record_id in (
-            select before.record_id from {{ this }} as before
-            where before.rating_status <> 'rated'
-        )
-    {%- endif %}
+    from due_usage
 
 ),
 
@@ -631,6 +640,7 @@ where
         from {{ this }} as before
         where
             before.record_id = final.record_id
+            and before.rating_status <> 'rated'
             and before.rating_status = final.rating_status
             and before.status_reason <=> final.status_reason
             and before.customer_id <=> final.customer_id
