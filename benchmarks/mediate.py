@@ -35,14 +35,20 @@ EARLY, LATE = slice(3, 8), slice(-5, None)
 
 @dataclass
 class Timed(Mediation):
-    """Mediation that notes the seconds of each batch."""
+    """Mediation that notes the seconds of each batch.
+
+    A batch is read while the one before it is landed: only what it takes beyond that one's end counts as its own.
+    """
 
     seconds: list[float] = field(default_factory=list)
+    landed_until: float = 0
 
     def _land(self, judged: DataFrame, arrivals: Arrivals, began: float) -> None:
         """Land a batch, from its reading on."""
         super()._land(judged, arrivals, began)
-        self.seconds.append(time.monotonic() - began)
+        ended = time.monotonic()
+        self.seconds.append(ended - max(began, self.landed_until))
+        self.landed_until = ended
 
 
 def rows(task: Task) -> Iterator[Row]:
