@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 JVM = "-Duser.timezone=UTC -XX:+UseParallelGC -XX:ReservedCodeCacheSize=512m"
 """Options of every JVM that runs Spark.
 
-Throughput counts here, not pauses: G1 took a tenth more processor time. The machine code of what Spark generates for
-some runs fills the usual 240 MB.
+Throughput counts here, not pauses: G1 took a tenth more processor time. The machine code of what Spark generates in a
+few runs of dbt comes near to the usual 240 MB.
 """
 LOG_CONFIG = Path(__file__).with_name("spark-log4j2.properties")
 
@@ -44,8 +44,6 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.ui.enabled": "false",
-        # a run of dbt generates some hundred classes; of the usual 100 none is left when the next run asks for it
-        "spark.sql.codegen.cache.maxEntries": "1000",
         "spark.ui.showConsoleProgress": "false",
     }
 

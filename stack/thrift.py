@@ -140,6 +140,8 @@ def _server_properties(settings: Settings) -> dict[str, str]:
     properties = spark_properties(settings) | {
         "spark.app.name": "telecom-thrift",
         "spark.driver.memory": "2g",
+        # a run of dbt generates some hundred classes; of the usual 100 none is left when the next run asks for it
+        "spark.sql.codegen.cache.maxEntries": "1000",
         # executors on other machines have to find the driver, which is this server
         "spark.driver.bindAddress": settings.spark_thrift_host,
         "spark.driver.host": settings.spark_thrift_host,

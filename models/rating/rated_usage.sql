@@ -633,7 +633,8 @@ final as (
 
 select * from final
 {%- if is_incremental() %}
--- A record that fares as it did before keeps its row, and the time at which it was found so.
+-- A record that fares as it did before keeps its row, and the time at which it was found so. What is rated never comes
+-- again: without it, few rows before are left to compare with.
 where
     not exists (
         select 1
