@@ -25,8 +25,10 @@ COMPACTION = {
     "spark.databricks.delta.optimize.maxFileSize": str(128 << 20),
 }
 """Files of this many bytes are left alone: else every round would write the whole table anew."""
-PARQUET = {"parquet.enable.dictionary#record_id": "false"}
-"""An id stands once in a file, so that a dictionary of them is built and thrown away."""
+PARQUET = {
+    f"parquet.enable.dictionary#{column}": "false" for column in ("offset", "record_id", "event_time", "peer_msisdn")
+}
+"""Values that hardly repeat in a file: a dictionary of them is built for nothing, or makes the file larger."""
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

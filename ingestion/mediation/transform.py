@@ -4,6 +4,9 @@ Messages have Kafka's columns: topic string, partition int, offset bigint, times
 where replayed errors are to be recognised, headers array<struct<key string, value binary>>.
 """
 
+from functools import reduce
+from operator import or_
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -21,8 +24,9 @@ from ingestion.records import (
 
 REPLAY_HEADERS = {REPLAY_TOPIC_HEADER: "string", REPLAY_PARTITION_HEADER: "int", REPLAY_OFFSET_HEADER: "bigint"}
 HEADERS = "array<struct<key string, value binary>>"
-LONG_NUMBER = r"[0-9][0-9.]{15}"
-"""What does not surely keep its digits on its way through a double."""
+LONG_NUMBER = r":\s*-?[0-9][0-9.]{15}"
+"""A number that does not surely keep its digits on its way through a double; a text of digits begins with a quote."""
+JSON_SPACES = " \t\n\r"
 JSON_OPTIONS = {"allowSingleQuotes": "false"}
 
 JUDGED_COLUMNS = tuple(name for name in LANDING_COLUMNS if name not in ("landed_at", "batch_id"))
@@ -73,7 +77,7 @@ def name_fields(parsed: DataFrame) -> DataFrame:
     record = F.col("record")
     plain = _is_plain(F.col("text"), record)
     all_fields = F.from_json("text", "map<string,string>", JSON_OPTIONS)
-    texts = {f"text_{column}": _text_of(column) for column in _columns()}
+    texts = {f"text_{column}": _exact(column, kind) for column, kind in _columns().items()}
     without_id = record.isNotNull() & _given("record_id").isNull()
     return parsed.select(
         *SOURCE_COLUMNS,
@@ -87,7 +91,7 @@ def name_fields(parsed: DataFrame) -> DataFrame:
 
 def read_fields(named: DataFrame, country_code: str) -> DataFrame:
     """Return records with a column for each landed field; without an id, the digest of the content is its record_id."""
-    values = {column: READERS[kind](_exact(column, kind), country_code) for column, kind in _columns().items()}
+    values = {column: READERS[kind](F.col(f"text_{column}"), country_code) for column, kind in _columns().items()}
     every = F.col("every_field")
     digest = F.sha2(F.when(every.isNull(), F.col("content")).otherwise(_content_of_map(every)), 256)
     keys = F.map_keys(every)
@@ -124,7 +128,8 @@ def _is_plain(text: Column, record: Column) -> Column:
     for name in field_names():
         values = values + record[name].isNotNull().cast("int")
     ends = F.octet_length(text) - F.octet_length(F.replace(text, F.lit('":'), F.lit("")))
-    return (ends == values * 2) & ~text.rlike(r"\s:")
+    spaced = reduce(or_, (text.contains(f"{space}:") for space in JSON_SPACES))
+    return (ends == values * 2) & ~spaced
 
 
 def _content_of_struct(record: Column) -> Column:
@@ -156,13 +161,13 @@ def _exact(column: str, kind: Kind) -> Column:
 
     Spark's JSON reader makes every fraction a double. Variants keep decimals, but to read all fields from one is slow.
     """
-    text = F.col(f"text_{column}")
+    text = _text_of(column)
     if kind != "volume":
         return text
     record = F.col("text")
     paths = [f"$.{field.name}" for kind in RECORD_TYPES for field in kind.fields if field.column == column]
-    exact = [F.try_variant_get(F.try_parse_json(record), path, "string") for path in paths]
-    return F.when(text.isNotNull() & record.rlike(LONG_NUMBER), F.coalesce(*exact, text)).otherwise(text)
+    exact = F.coalesce(*(F.try_variant_get(F.try_parse_json(record), path, "string") for path in paths))
+    return F.coalesce(F.when(text.isNotNull() & record.rlike(LONG_NUMBER), exact), text)
 
 
 def _columns() -> dict[str, Kind]:

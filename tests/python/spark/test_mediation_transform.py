@@ -132,6 +132,17 @@ def test_numbers_keep_every_digit(spark: SparkSession) -> None:
     rows = judged(spark, *(data().replace(b'_mb": 1', b'_mb": ' + text) for text in volumes))
     assert dict(zip(volumes, (row.data_volume_mb for row in rows), strict=True)) == volumes
     assert {row.status for row in rows if row.data_volume_mb is None} == {"error"}
+    long = Decimal("1.000001000000000000001")
+    spaces = [b":", b":  ", b":\n\t", b" :"]
+    rows = judged(spark, *(data().replace(b'_mb": 1', b'_mb"' + space + str(long).encode()) for space in spaces))
+    assert {row.data_volume_mb for row in rows} == {Decimal("1.000001")}
+    assert judged(spark, voice(data_volume_mb=0).replace(b": 0}", b": %a}" % long))[0].data_volume_mb is None
+
+
+@pytest.mark.parametrize("space", ["", " ", "\t", "\n", "\r"])
+def test_a_field_that_stands_twice_is_seen_wherever_spaces_are(spark: SparkSession, space: str) -> None:
+    twice = voice()[:-1] + f', "cell_id"{space}:"RABAT_1"}}'.encode()
+    assert judged(spark, twice)[0].error_reasons == ["MALFORMED_JSON"]
 
 
 @pytest.mark.timeout(60)  # one of them took half a minute, and the last one had no end
