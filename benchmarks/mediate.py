@@ -114,8 +114,8 @@ def mediation(spark: SparkSession, config: Settings, max_per_batch: int, seconds
             with stopwatch:
                 landing = Landing(spark, f"{folder}/cdr", Path(folder, "seen"))
                 note = Note(spark, there.checkpoint_path)
-                timed = Timed(spark, there, Topic.connect(there), landing, note, Event())
-                timed.wait(timed.start(once=True, interval=0, max_per_batch=max_per_batch))
+                timed = Timed(spark, there, Topic.connect(there), landing, note, Event(), max_per_batch)
+                timed.wait(timed.start(once=True, interval=0))
             seconds.append(timed.seconds)
             landed = landing.rows().agg(F.count("*").alias("messages"), F.sum("offset").alias("offsets"))
             return dict(landed.collect()[0].asDict())

@@ -59,13 +59,14 @@ class Mediation:
     landing: "Landing"
     note: "Note"
     stopping: Event
+    max_per_batch: int
     failure: Exception | None = None
     _under_way: "Future[None] | None" = None
     """The last batch: judged, and being landed and fed, or done with."""
     _beside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "landing"))
 
     def process(self, judged: "DataFrame", _spark_batch_id: int) -> None:
-        """Judge a micro-batch, and have it landed while Spark goes on to the next one.
+        """Judge a micro-batch, and have it landed: while Spark goes on to the next one, where a next one waits.
 
         Spark takes a batch for done before it is landed. That is no promise: the landing table is the checkpoint.
         """
@@ -85,6 +86,9 @@ class Mediation:
             judged.unpersist()
             raise
         self._under_way = self._beside.submit(self._land, judged, arrivals, began)
+        if arrivals.offset.size < self.max_per_batch // 2:
+            # nothing waits behind a batch that is far from full: to read on beside it would only keep it from landing
+            self._finish()
 
     def _finish(self) -> None:
         """Wait until the last batch is landed and fed; raises what went wrong with it."""
@@ -119,7 +123,7 @@ class Mediation:
             feed(self.landing.last_batch(), self.config)
             self._note_fed()
 
-    def start(self, *, once: bool, interval: float, max_per_batch: int, skip_lost: bool = False) -> "StreamingQuery":
+    def start(self, *, once: bool, interval: float, skip_lost: bool = False) -> "StreamingQuery":
         """Start the stream where the landing table says that it goes on."""
         from ingestion.mediation.source import spark_options
         from ingestion.mediation.transform import judge
@@ -135,7 +139,7 @@ class Mediation:
             )
             .option("failOnDataLoss", "true")
             .option("includeHeaders", "true")
-            .option("maxOffsetsPerTrigger", max_per_batch)
+            .option("maxOffsetsPerTrigger", self.max_per_batch)
             .load()
         )
         # judged before foreachBatch: there the plan would be built and analysed anew for each batch
@@ -255,9 +259,10 @@ def run(
             # after the session, which takes Ctrl-C to cancel the jobs at work
             with _stop_signals(stopping):
                 landing = Landing(spark, config.landing_table, config.home / "seen")
-                mediation = Mediation(spark, config, topic, landing, Note(spark, config.checkpoint_root), stopping)
+                note = Note(spark, config.checkpoint_root)
+                mediation = Mediation(spark, config, topic, landing, note, stopping, max_per_batch)
                 mediation.feed_unfed()
-                query = mediation.start(once=once, interval=interval, max_per_batch=max_per_batch, skip_lost=skip_lost)
+                query = mediation.start(once=once, interval=interval, skip_lost=skip_lost)
                 mediation.wait(query)
                 out.print(f"stopped after batch {landing.position.batch_id}")
         finally:
