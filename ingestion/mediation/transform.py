@@ -27,6 +27,7 @@ HEADERS = "array<struct<key string, value binary>>"
 LONG_NUMBER = r":\s*-?[0-9][0-9.]{15}"
 """A number that does not surely keep its digits on its way through a double; a text of digits begins with a quote."""
 JSON_SPACES = " \t\n\r"
+"""What may stand between a field's name and its colon."""
 JSON_OPTIONS = {"allowSingleQuotes": "false"}
 
 JUDGED_COLUMNS = tuple(name for name in LANDING_COLUMNS if name not in ("landed_at", "batch_id"))
