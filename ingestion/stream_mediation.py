@@ -71,7 +71,7 @@ class Mediation:
     def process(self, judged: "DataFrame", _spark_batch_id: int) -> None:
         """Judge a micro-batch, and have it landed: while Spark goes on to the next one, where a next one waits.
 
-        Spark takes a batch for done before it is landed. That is no promise: the landing table is the checkpoint.
+        Spark then takes a batch for done before it is landed. That is no promise: the landing table is the checkpoint.
         """
         from pyspark import StorageLevel
 
